@@ -1,0 +1,15 @@
+// Tests run as native ES modules; @swc/jest only strips the types. tsc --noEmit checks them.
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', {
+      swcrc: false,
+      module: { type: 'es6' },
+      jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
+    }],
+  },
+  testTimeout: 30_000,
+};

@@ -1,0 +1,12 @@
+// Compiles src/ to dist/. Skips quietly when the sources are not there (an install from a packed archive, which carries dist/).
+import { existsSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+if (existsSync(`${root}/src`)) {
+  rmSync(`${root}/dist`, { recursive: true, force: true });
+  const tsc = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));
+  const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+}

@@ -1,0 +1,149 @@
+// The one table of error codes: exit code, whether a retry may help, what it means and what to do.
+// `cocoon explain CODE` prints it; the exit codes are those of the command-line conventions (README, "Exit codes").
+
+export interface CodeEntry {
+  /** Process exit code when this error ends a command. */
+  readonly exit: number;
+  /** True when the same call may succeed later without anything being changed. */
+  readonly retryable: boolean;
+  /** What happened, in one or two sentences. */
+  readonly cause: string;
+  /** What the reader should do. */
+  readonly action: string;
+}
+
+export const CODES = {
+  // 1: a bug in cocoon
+  E_INTERNAL: {
+    exit: 1, retryable: false,
+    cause: 'cocoon met a state that its authors believed impossible.',
+    action: 'Run the command again with --verbose and report the output; it contains no secrets and no prompts.',
+  },
+
+  // 2: usage
+  E_USAGE: {
+    exit: 2, retryable: false,
+    cause: 'The command line is not one that cocoon understands.',
+    action: 'Read `cocoon help` or `cocoon COMMAND --help`.',
+  },
+  E_NO_TERMINAL: {
+    exit: 2, retryable: false,
+    cause: 'The command needs an answer from a person, and standard input is not a terminal.',
+    action: 'Pass the answer as a flag (for confirmations: --yes).',
+  },
+
+  // 3: preflight or configuration failed
+  E_CONFIG: {
+    exit: 3, retryable: false,
+    cause: 'The configuration file, an environment variable or a stored setting has a value that cocoon cannot use.',
+    action: 'Run `cocoon config list` to see each value and where it comes from, then correct it.',
+  },
+  E_STATE: {
+    exit: 3, retryable: false,
+    cause: 'A file under the home directory is damaged, unreadable or in use.',
+    action: 'Check the file named in the message; restore it from a backup or remove it if it can be made again.',
+  },
+
+  // 5: attestation failed
+  E_NO_CERTIFICATE: {
+    exit: 5, retryable: false,
+    cause: 'The peer did not present a TLS certificate. Every peer must have one.',
+    action: 'Do not send anything to this peer. If it is yours, start it with its own certificate.',
+  },
+  E_NO_EVIDENCE: {
+    exit: 5, retryable: false,
+    cause: 'The peer presented a certificate without attestation evidence.',
+    action: 'Do not send anything to this peer. If it is yours, run it inside a TEE, or on a local network.',
+  },
+  E_EVIDENCE_MALFORMED: {
+    exit: 5, retryable: false,
+    cause: 'The attested certificate or the evidence in it cannot be parsed exactly as specified.',
+    action: 'Do not send anything to this peer. `cocoon attest verify` shows the offending field.',
+  },
+  E_EVIDENCE_REFUSED: {
+    exit: 5, retryable: false,
+    cause: 'The evidence is well formed, but a check failed: signature, key binding, measurement, network or policy.',
+    action: 'Do not send anything to this peer. The message names the check and the value seen.',
+  },
+  E_EVIDENCE_UNSUPPORTED: {
+    exit: 5, retryable: false,
+    cause: 'The peer proves itself with a kind of evidence that this version cannot verify yet.',
+    action: 'Use a newer version of cocoon, or another peer. There is no flag that skips verification.',
+  },
+
+  // 6: network unreachable or a peer that broke the protocol
+  E_UNREACHABLE: {
+    exit: 6, retryable: true,
+    cause: 'No connection to the peer could be made.',
+    action: 'Check the address, the peer and the network in between; then try again.',
+  },
+  E_TIMEOUT: {
+    exit: 6, retryable: true,
+    cause: 'The peer did not answer within the time limit.',
+    action: 'Try again; --timeout raises the limit.',
+  },
+  E_CLOSED: {
+    exit: 6, retryable: true,
+    cause: 'The connection was closed before the answer was complete. What was received so far is incomplete.',
+    action: 'Try again. Do not use the partial answer.',
+  },
+  E_PROTOCOL: {
+    exit: 6, retryable: false,
+    cause: 'The peer sent bytes that the protocol does not allow; the connection was closed.',
+    action: 'Check that the address belongs to a Cocoon peer of a supported version.',
+  },
+  E_REMOTE: {
+    exit: 6, retryable: false,
+    cause: 'The peer answered with an error.',
+    action: 'Read the message: it is the peer\'s own.',
+  },
+
+  // 7: not found
+  E_NOT_FOUND: {
+    exit: 7, retryable: false,
+    cause: 'The named thing does not exist.',
+    action: 'Check the name; the list command of the same group shows what exists.',
+  },
+
+  // 10: engine failed
+  E_ENGINE: {
+    exit: 10, retryable: false,
+    cause: 'The inference engine could not be started or failed while answering.',
+    action: 'Check the model file and the memory of this machine; `cocoon node start --verbose` shows the engine\'s own log.',
+  },
+
+  // 11: daemon not running
+  E_NOT_RUNNING: {
+    exit: 11, retryable: false,
+    cause: 'The daemon that the command talks to is not running, or did not become ready.',
+    action: 'Start it, or read its log; the message names the file.',
+  },
+
+  // 14: no node free
+  E_NO_NODE: {
+    exit: 14, retryable: true,
+    cause: 'No node that serves this model within the price limit has a free slot.',
+    action: 'Try again, raise the price limit, or choose another model (`cocoon models list`).',
+  },
+
+  // 130, 143
+  E_INTERRUPTED: {
+    exit: 130, retryable: true,
+    cause: 'The command was interrupted (SIGINT).',
+    action: 'Nothing is half written. Run it again.',
+  },
+  E_TERMINATED: {
+    exit: 143, retryable: true,
+    cause: 'The command was terminated (SIGTERM).',
+    action: 'Nothing is half written. Run it again.',
+  },
+} as const satisfies Record<string, CodeEntry>;
+
+export type ErrorCode = keyof typeof CODES;
+
+/** The codes whose entry has exit code `Exit`. */
+export type CodeWithExit<Exit extends number> = {
+  [C in ErrorCode]: (typeof CODES)[C]['exit'] extends Exit ? C : never;
+}[ErrorCode];
+
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(CODES, text);
