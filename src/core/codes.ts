@@ -32,6 +32,22 @@ export const CODES = {
     action: 'Pass the answer as a flag (for confirmations: --yes).',
   },
 
+  E_ADDRESS: {
+    exit: 2, retryable: false,
+    cause: 'The text is not a TON address.',
+    action: 'Copy the whole address: 48 characters of base64, or `workchain:` and 64 hexadecimal digits.',
+  },
+  E_WRONG_NETWORK: {
+    exit: 2, retryable: false,
+    cause: 'The address or key belongs to another network than the one in use.',
+    action: 'Check the address, or name the network with --network.',
+  },
+  E_SECRET: {
+    exit: 2, retryable: false,
+    cause: 'The words or the key that were given are not a valid secret of the expected kind.',
+    action: 'Check the words and their order; for words of another kind of wallet use the flag that the hint names.',
+  },
+
   // 3: preflight or configuration failed
   E_CONFIG: {
     exit: 3, retryable: false,
@@ -42,6 +58,23 @@ export const CODES = {
     exit: 3, retryable: false,
     cause: 'A file under the home directory is damaged, unreadable or in use.',
     action: 'Check the file named in the message; restore it from a backup or remove it if it can be made again.',
+  },
+
+  // 4: wallet locked, wrong passphrase
+  E_PASSPHRASE: {
+    exit: 4, retryable: false,
+    cause: 'The passphrase is wrong, missing or too short.',
+    action: 'Give the right passphrase; it is asked for on a terminal, or read with --passphrase-file.',
+  },
+  E_KEYSTORE: {
+    exit: 4, retryable: false,
+    cause: 'The key file is damaged or was altered, so no key was taken from it.',
+    action: 'Restore the file from a backup (`cocoon wallet import --restore FILE`).',
+  },
+  E_WALLET_BUSY: {
+    exit: 4, retryable: true,
+    cause: 'Another process is sending from the same wallet; two senders at once would take the same sequence number.',
+    action: 'Wait for the other process, or stop it.',
   },
 
   // 5: attestation failed
@@ -92,10 +125,41 @@ export const CODES = {
     cause: 'The peer sent bytes that the protocol does not allow; the connection was closed.',
     action: 'Check that the address belongs to a Cocoon peer of a supported version.',
   },
+  E_TOO_LARGE: {
+    exit: 6, retryable: false,
+    cause: 'A message is larger than the protocol allows (16 MiB), so it was not sent.',
+    action: 'Send less at once: a shorter prompt or smaller attachments.',
+  },
+  E_BUSY: {
+    exit: 6, retryable: true,
+    cause: 'Too many requests or bytes are already waiting on this connection; the limit protects the memory of this machine.',
+    action: 'Try again later, or send fewer requests at the same time.',
+  },
   E_REMOTE: {
     exit: 6, retryable: false,
     cause: 'The peer answered with an error.',
     action: 'Read the message: it is the peer\'s own.',
+  },
+
+  E_CHAIN_UNREACHABLE: {
+    exit: 6, retryable: true,
+    cause: 'No TON endpoint gave a usable answer within the time limit.',
+    action: 'Check the endpoints of the network (`cocoon network show`); add a second one or an API key if they are overloaded.',
+  },
+  E_CHAIN_DISAGREES: {
+    exit: 6, retryable: true,
+    cause: 'The configured TON endpoints give different answers to a question on which money depends.',
+    action: 'Do nothing with this amount until they agree. Remove the endpoint that is wrong, or wait for the one that lags.',
+  },
+  E_CHAIN_DATA: {
+    exit: 6, retryable: false,
+    cause: 'A TON endpoint answered with data that is malformed, too large or inconsistent.',
+    action: 'Check that the address of the endpoint is that of a toncenter v2 JSON-RPC; use another endpoint.',
+  },
+  E_CHAIN_REFUSED: {
+    exit: 6, retryable: false,
+    cause: 'The TON endpoint understood the request and refused it.',
+    action: 'Read the message: it is the endpoint\'s own.',
   },
 
   // 7: not found
@@ -103,6 +167,30 @@ export const CODES = {
     exit: 7, retryable: false,
     cause: 'The named thing does not exist.',
     action: 'Check the name; the list command of the same group shows what exists.',
+  },
+
+  // 8: not enough TON or stake
+  E_FUNDS: {
+    exit: 8, retryable: false,
+    cause: 'The wallet does not hold enough TON for the amount and its fees.',
+    action: 'Send the missing amount, named in the message, to the wallet; or send less.',
+  },
+
+  // 9: transaction sent but not confirmed
+  E_UNCONFIRMED: {
+    exit: 9, retryable: true,
+    cause: 'The transaction was sent and neither seen nor expired yet. It may still be executed.',
+    action: 'Run the command again: it resumes the same transaction and never makes a second one.',
+  },
+  E_TX_EXPIRED: {
+    exit: 9, retryable: true,
+    cause: 'The transaction was not executed before its validity ended, and can never be executed any more. Nothing was transferred.',
+    action: 'Send again; check the endpoints if it happens repeatedly.',
+  },
+  E_TX_FAILED: {
+    exit: 9, retryable: false,
+    cause: 'The transaction was executed and failed, or another one took its place. Nothing was transferred; fees may be gone.',
+    action: 'Read the message for the exit code; correct the cause before sending anew.',
   },
 
   // 10: engine failed

@@ -34,10 +34,16 @@ export class CocoonError<C extends ErrorCode = ErrorCode> extends Error {
 
 export class UsageError extends CocoonError<CodeWithExit<2>> {}
 export class ConfigError extends CocoonError<CodeWithExit<3>> {}
+/** A locked wallet, a wrong passphrase or a damaged key file. */
+export class WalletError extends CocoonError<CodeWithExit<4>> {}
 /** Never retried, never downgraded. */
 export class AttestationError extends CocoonError<CodeWithExit<5>> {}
 export class NetworkError extends CocoonError<CodeWithExit<6>> {}
 export class NotFoundError extends CocoonError<CodeWithExit<7>> {}
+/** Not enough TON or stake; the message says how much is missing. */
+export class FundsError extends CocoonError<CodeWithExit<8>> {}
+/** A transaction left this machine and is not (or can no longer be) confirmed. */
+export class UnconfirmedError extends CocoonError<CodeWithExit<9>> {}
 export class EngineError extends CocoonError<CodeWithExit<10>> {}
 export class DaemonError extends CocoonError<CodeWithExit<11>> {}
 export class CapacityError extends CocoonError<CodeWithExit<14>> {}
