@@ -120,6 +120,11 @@ export const CODES = {
     cause: 'The connection was closed before the answer was complete. What was received so far is incomplete.',
     action: 'Try again. Do not use the partial answer.',
   },
+  E_BACKLOG: {
+    exit: 6, retryable: true,
+    cause: 'An answer came faster than it was read, and its bounded buffer filled. What was received so far is incomplete.',
+    action: 'Try again and read the answer as it comes.',
+  },
   E_PROTOCOL: {
     exit: 6, retryable: false,
     cause: 'The peer sent bytes that the protocol does not allow; the connection was closed.',

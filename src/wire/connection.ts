@@ -1,6 +1,6 @@
 // An established Cocoon connection: framed TL packets over a verified byte stream (WIRE.md section 7).
 // This file is the interface that sessions are written against; open-connection.ts implements it.
-import type { CocoonError } from '../core/errors.ts';
+import type { CocoonError, RemoteError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import type { TlFunction, TlObject } from './tl/types.ts';
 
@@ -15,6 +15,16 @@ export interface ConnectionHandlers {
   onQuery(query: TlFunction): Promise<TlObject>;
   /** A `tcp.packet`. Reading goes on when the returned promise settles; a rejection closes the connection. */
   onPacket(packet: TlObject): void | Promise<void>;
+  /**
+   * A `tcp.query` whose `data` is not one well-formed function. The returned error is the answer; the connection stays.
+   * Without this handler the answer is code 621.
+   */
+  onBadQuery?(data: Uint8Array, error: CocoonError): RemoteError;
+  /**
+   * A `tcp.packet` whose `data` is not one well-formed object. Returning skips it; throwing closes the connection.
+   * Without this handler an unknown constructor is skipped (a newer peer may have sent it) and anything else closes.
+   */
+  onBadPacket?(data: Uint8Array, error: CocoonError): void;
 }
 
 export interface Connection {
@@ -23,14 +33,27 @@ export interface Connection {
   readonly peer: VerifiedPeer;
   /** Resolves once, when the connection is gone; the value says why, null when this side closed it in order. */
   readonly closed: Promise<CocoonError | null>;
-  /** Bytes accepted by `send` and `query` and not yet taken by the socket. */
+  /** Bytes accepted by `send`, `query` and answers to the peer's queries, and not yet taken by the socket. */
   readonly bufferedBytes: number;
 
+  /** Queries and packets that came before this call are held back, and reading with them; none is lost. */
   handle(handlers: ConnectionHandlers): void;
-  /** Sends a `tcp.query`. Rejects with RemoteError, NetworkError E_TIMEOUT, or E_CLOSED as soon as the connection ends. */
+  /**
+   * Sets the largest payload accepted from the peer, at most 2^24 bytes. A connection starts with a small limit, because
+   * a peer that has not said who it is may not make this side buffer megabytes; a session raises it after its handshake.
+   */
+  setMaxFrameBytes(bytes: number): void;
+  /**
+   * Sends a `tcp.query`. Rejects with RemoteError, NetworkError E_TIMEOUT, the signal's reason, E_TOO_LARGE (more than
+   * 2^24 bytes), E_BUSY (too many open queries or bytes waiting), or E_CLOSED as soon as the connection ends.
+   */
   query(query: TlFunction, options: QueryOptions): Promise<TlObject>;
-  /** Sends a `tcp.packet`; resolves when the socket wants more (back-pressure), rejects with E_CLOSED. */
+  /** Sends a `tcp.packet`; resolves when the socket wants more (back-pressure), rejects with E_CLOSED, E_TOO_LARGE or E_BUSY. */
   send(packet: TlObject): Promise<void>;
-  /** Ends the connection after what is buffered has been written, at most `timeoutMs` later. Idempotent. */
+  /**
+   * Ends the connection: reads nothing more, fails open queries with E_CLOSED at once, delivers what is buffered and the
+   * answers of `onQuery` calls still running (so "throw a RemoteError and close" reaches the peer), then disconnects; at
+   * most the closing time of the connection's options later it is cut. Idempotent; the first reason counts.
+   */
   close(reason?: CocoonError): void;
 }
