@@ -1,0 +1,154 @@
+// Settings and where each value comes from: flag, then COCOON_* variable, then cocoon.toml, then default.
+// An unknown key in the file or a value of the wrong form is an error, never ignored.
+import { join, resolve } from 'node:path';
+import { ConfigError, NotFoundError } from './errors.ts';
+import { readConfigFile } from './config-file.ts';
+
+export type SettingType = 'string' | 'integer' | 'boolean' | 'duration';
+
+export interface SettingSpec {
+  readonly type: SettingType;
+  /** Text form of the default; absent when the command decides. */
+  readonly fallback?: string;
+  readonly summary: string;
+}
+
+/** Every key of cocoon.toml. `COCOON_` plus the key in upper case, dots as underscores, is its variable. */
+export const SETTINGS = {
+  network: { type: 'string', fallback: 'local', summary: 'network to use: local, mainnet, testnet or a name added with `network add`' },
+  timeout: { type: 'duration', fallback: '120s', summary: 'time limit of one request' },
+  quiet: { type: 'boolean', fallback: 'false', summary: 'no talk on stderr, only errors' },
+  verbose: { type: 'boolean', fallback: 'false', summary: 'more talk on stderr' },
+  json: { type: 'boolean', fallback: 'false', summary: 'one JSON document on stdout' },
+  color: { type: 'boolean', fallback: 'true', summary: 'colours on a terminal' },
+  model: { type: 'string', summary: 'model that `infer` asks when --model is absent' },
+  'engine.threads': { type: 'integer', summary: 'threads of the inference engine (default: cores less one, at least one)' },
+  'engine.parallel': { type: 'integer', fallback: '4', summary: 'requests that the engine answers at the same time' },
+  'engine.ctx': { type: 'integer', summary: 'context of each sequence in tokens (default: the model\'s own)' },
+} as const satisfies Record<string, SettingSpec>;
+
+export type SettingKey = keyof typeof SETTINGS;
+export type SettingSource = 'flag' | 'environment' | 'file' | 'default' | 'unset';
+
+export interface SettingValue {
+  readonly key: SettingKey;
+  /** Text form; null when unset. */
+  readonly value: string | null;
+  readonly source: SettingSource;
+}
+
+export interface Settings {
+  /** Home directory of all state, absolute. */
+  readonly home: string;
+  /** Path of cocoon.toml, absolute; the file need not exist. */
+  readonly file: string;
+  get(key: SettingKey): SettingValue;
+  text(key: SettingKey): string | undefined;
+  integer(key: SettingKey): number | undefined;
+  boolean(key: SettingKey): boolean;
+  durationMs(key: SettingKey): number;
+  all(): SettingValue[];
+}
+
+export interface SettingsInput {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly homedir: string;
+  /** Values given as flags, by key. */
+  readonly flags: Partial<Record<SettingKey, string>>;
+  readonly home?: string | undefined;
+  readonly file?: string | undefined;
+}
+
+export const isSettingKey = (key: string): key is SettingKey => Object.hasOwn(SETTINGS, key);
+export const settingKeys = (): SettingKey[] => Object.keys(SETTINGS).filter(isSettingKey);
+
+/** The key, or NotFoundError with the closest names. */
+export function requireSettingKey(key: string): SettingKey {
+  if (isSettingKey(key)) return key;
+  throw new NotFoundError('E_NOT_FOUND', `no setting is called "${key}"`, { hint: 'run `cocoon config list` to see every setting' });
+}
+
+export const variableOf = (key: SettingKey): string => `COCOON_${key.toUpperCase().replaceAll('.', '_')}`;
+
+const DURATION = /^(\d{1,9})(ms|s|m|h)$/;
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
+/** Milliseconds of `500ms`, `30s`, `2m` or `1h`; throws ConfigError naming `what`. */
+export function parseDurationMs(text: string, what: string): number {
+  const match = DURATION.exec(text);
+  const unit = match?.[2];
+  if (match === null || (unit !== 'ms' && unit !== 's' && unit !== 'm' && unit !== 'h')) {
+    throw new ConfigError('E_CONFIG', `cannot use ${what} "${text}": expected a number with ms, s, m or h, for example 30s`);
+  }
+  const ms = Number(match[1]) * UNIT_MS[unit];
+  if (ms < 1 || ms > 7 * 24 * 3_600_000) throw new ConfigError('E_CONFIG', `cannot use ${what} "${text}": expected 1ms to 168h`);
+  return ms;
+}
+
+/** Checks the text form of a setting; throws ConfigError. */
+export function checkSetting(key: SettingKey, text: string, from: string): void {
+  const { type } = SETTINGS[key];
+  const refuse = (expected: string): never => {
+    throw new ConfigError('E_CONFIG', `cannot use ${key} = "${text}" from ${from}: expected ${expected}`);
+  };
+  if (type === 'integer' && !/^\d{1,9}$/.test(text)) refuse('a whole number');
+  if (type === 'boolean' && text !== 'true' && text !== 'false') refuse('true or false');
+  if (type === 'duration') parseDurationMs(text, `${key} from ${from}`);
+  if (type === 'string' && (text === '' || text.length > 1_024)) refuse('1 to 1024 characters');
+}
+
+/** The XDG data directory of cocoon. */
+export function defaultHome(env: SettingsInput['env'], homedir: string): string {
+  const base = env['XDG_DATA_HOME'];
+  return join(base !== undefined && base.startsWith('/') ? base : join(homedir, '.local', 'share'), 'cocoon');
+}
+
+/** Reads the file (if any) and resolves every setting. Throws ConfigError on the first value that cannot be used. */
+export async function loadSettings(input: SettingsInput): Promise<Settings> {
+  const home = resolve(input.cwd, input.home ?? input.env['COCOON_HOME'] ?? defaultHome(input.env, input.homedir));
+  const chosen = input.file ?? input.env['COCOON_CONFIG'];
+  const file = chosen === undefined ? join(home, 'cocoon.toml') : resolve(input.cwd, chosen);
+  const fromFile = await readConfigFile(file, { mustExist: chosen !== undefined });
+
+  for (const key of fromFile.keys()) {
+    if (!isSettingKey(key)) {
+      throw new ConfigError('E_CONFIG', `unknown key "${key}" in "${file}"`, { hint: 'run `cocoon config list` to see every setting' });
+    }
+  }
+
+  const values = new Map<SettingKey, SettingValue>();
+  for (const key of settingKeys()) {
+    const spec: SettingSpec = SETTINGS[key];
+    const flag = input.flags[key];
+    const variable = input.env[variableOf(key)];
+    const stored = fromFile.get(key);
+    const found: SettingValue =
+      flag !== undefined ? { key, value: flag, source: 'flag' }
+      : variable !== undefined && variable !== '' ? { key, value: variable, source: 'environment' }
+      : stored !== undefined ? { key, value: stored, source: 'file' }
+      : spec.fallback !== undefined ? { key, value: spec.fallback, source: 'default' }
+      : { key, value: null, source: 'unset' };
+    if (found.value !== null) {
+      checkSetting(key, found.value, found.source === 'environment' ? variableOf(key) : found.source === 'file' ? file : 'the command line');
+    }
+    values.set(key, found);
+  }
+
+  const get = (key: SettingKey): SettingValue => {
+    const value = values.get(key);
+    if (value === undefined) throw new ConfigError('E_CONFIG', `no setting is called "${key}"`);
+    return value;
+  };
+  const text = (key: SettingKey): string | undefined => get(key).value ?? undefined;
+  return {
+    home,
+    file,
+    get,
+    text,
+    integer: (key) => { const value = text(key); return value === undefined ? undefined : Number(value); },
+    boolean: (key) => text(key) === 'true',
+    durationMs: (key) => parseDurationMs(text(key) ?? '', key),
+    all: () => [...values.values()],
+  };
+}

@@ -1,0 +1,66 @@
+// Where a local network keeps its files, and the public description of it that clients and daemons read.
+import { join } from 'node:path';
+import { z } from 'zod';
+import { ConfigError } from '../core/errors.ts';
+import { readBounded, writeFileAtomic } from '../core/files.ts';
+
+export interface LocalnetLayout {
+  readonly root: string;
+  /** Signing key of the simulated evidence (src/tee/local-authority.ts). */
+  readonly authority: string;
+  readonly description: string;
+  readonly lock: string;
+  record(role: LocalRole): string;
+  log(role: LocalRole): string;
+}
+
+export const LOCAL_ROLES = ['proxy', 'node'] as const;
+export type LocalRole = (typeof LOCAL_ROLES)[number];
+
+export function localnetLayout(home: string): LocalnetLayout {
+  const root = join(home, 'localnet');
+  return {
+    root,
+    authority: join(root, 'authority'),
+    description: join(root, 'network.json'),
+    lock: join(root, 'lock'),
+    record: (role) => join(root, `${role}.json`),
+    log: (role) => join(root, `${role}.log`),
+  };
+}
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
+const address = z.string().regex(/^127\.0\.0\.1:\d{1,5}$/);
+
+const Description = z.strictObject({
+  version: z.literal(1),
+  /** Always true: only the attestation of a local network is simulated, and it says so. */
+  simulatedAttestation: z.literal(true),
+  networkId: hex(32),
+  authorityPublicKey: hex(32),
+  proxyImageHashes: z.array(hex(32)).min(1),
+  workerImageHashes: z.array(hex(32)).min(1),
+  proxy: z.strictObject({ clients: address, workers: address }),
+});
+
+/** Public facts of a local network; plays the part of the root contract until one is deployed. */
+export type LocalnetDescription = z.infer<typeof Description>;
+
+/** Reads the description; throws ConfigError when there is none or it is not one. */
+export async function readDescription(layout: LocalnetLayout): Promise<LocalnetDescription> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readBounded(layout.description, 64 * 1024);
+  } catch (cause) {
+    throw new ConfigError('E_CONFIG', `cannot use network "local": no local network at "${layout.root}"`, { cause, hint: 'run `cocoon localnet start --detach`' });
+  }
+  try {
+    return Description.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (cause) {
+    throw new ConfigError('E_CONFIG', `cannot read "${layout.description}": not a description of a local network`, { cause, hint: 'run `cocoon localnet stop`, remove the file and start again' });
+  }
+}
+
+export async function writeDescription(layout: LocalnetLayout, description: LocalnetDescription): Promise<void> {
+  await writeFileAtomic(layout.description, `${JSON.stringify(Description.parse(description), null, 2)}\n`);
+}

@@ -1,0 +1,42 @@
+// Composition root: the only file that touches the process itself. Makes the real streams, clock and signals.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from './core/clock.ts';
+import { InterruptedError } from './core/errors.ts';
+import type { Context, OutputStream } from './core/context.ts';
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return manifest !== null && typeof manifest === 'object' && 'version' in manifest ? String(manifest.version) : 'unknown';
+}
+
+function outputStream(stream: NodeJS.WriteStream, closed: (reason: InterruptedError) => void): OutputStream {
+  // A reader that went away (`cocoon … | head -1`) ends the command like an interrupt, without a stack trace.
+  stream.on('error', () => closed(new InterruptedError('E_INTERRUPTED', 'the reader of the output went away')));
+  return {
+    isTTY: stream.isTTY === true,
+    columns: stream.columns ?? 80,
+    write: (text) => new Promise((resolve) => { stream.write(text, () => resolve()); }),
+  };
+}
+
+/** The context of the running process. SIGINT and SIGTERM abort its signal once; a second one ends the process at once. */
+export function realContext(): Context {
+  const controller = new AbortController();
+  const end = (reason: InterruptedError): void => controller.abort(reason);
+  process.once('SIGINT', () => end(new InterruptedError('E_INTERRUPTED', 'interrupted')));
+  process.once('SIGTERM', () => end(new InterruptedError('E_TERMINATED', 'terminated')));
+  return {
+    version: packageVersion(),
+    env: process.env,
+    cwd: process.cwd(),
+    homedir: homedir(),
+    stdin: { isTTY: process.stdin.isTTY === true, source: process.stdin },
+    stdout: outputStream(process.stdout, end),
+    stderr: outputStream(process.stderr, end),
+    clock: systemClock,
+    signal: controller.signal,
+    self: { command: process.execPath, args: [fileURLToPath(new URL('../bin/cocoon', import.meta.url))] },
+  };
+}
