@@ -1,0 +1,70 @@
+// Encodes and decodes TL objects of the Cocoon schema (WIRE.md sections 8 and 21, WIRE-2026-04.md section 5).
+// Refuses unknown constructors, malformed or missing values, counts and lengths beyond the input, and left-over bytes.
+//
+// A TL object is `{ _: 'client.params', flags: 1, … }` with the field names of the schema; types.ts has the types.
+// int, double and # are numbers, long is a bigint, int128, int256 and bytes are Uint8Arrays, an absent optional field is
+// a missing property. Decoded `bytes` are views into the input: do not change the input afterwards, and copy what is
+// to be kept long. Decoded int128 and int256 are copies.
+import { createSchema } from './compile.ts';
+import type { TlCodec, TlSchema } from './compile.ts';
+import { parseDeclarations } from './declarations.ts';
+import type { TlDeclaration } from './declarations.ts';
+import { TlReader } from './reader.ts';
+import { FUNCTIONS, TYPES } from './schema.ts';
+import type { TlByName, TlByType, TlFunction, TlName, TlObject, TlTypeName } from './types.ts';
+import { TlWriter } from './writer.ts';
+
+/** A writer that had to grow beyond this is not kept for the next object. */
+const MAX_KEPT_BYTES = 0x1_0000;
+
+export const DECLARATIONS: readonly TlDeclaration[] = [...parseDeclarations(TYPES, false), ...parseDeclarations(FUNCTIONS, true)];
+
+const schema: TlSchema = createSchema(DECLARATIONS);
+const functionNames: ReadonlySet<string> = new Set(DECLARATIONS.filter(({ isFunction }) => isFunction).map(({ name }) => name));
+
+/** True for a function (what a `tcp.query` carries), false for an object. */
+export const isTlFunction = (value: TlObject | TlFunction): value is TlFunction => functionNames.has(value._);
+
+/** Bytes of an object or function with its constructor id. Throws E_INTERNAL when it contradicts its type. */
+export function encodeBoxed(object: TlObject | TlFunction): Uint8Array {
+  return encode(schema.boxed(null), object);
+}
+
+/** The object or function in `bytes`, all of them. Throws NetworkError E_PROTOCOL. `bytes` fields alias the input. */
+export function decodeBoxed(bytes: Uint8Array): TlObject | TlFunction {
+  return decode(schema.boxed(null), bytes, 'a TL object') as TlObject | TlFunction;
+}
+
+/** Like `decodeBoxed`, for a place where only constructors of one type are allowed, for example `tcp.Packet`. */
+export function decodeBoxedAs<T extends TlTypeName>(type: T, bytes: Uint8Array): TlByType[T] {
+  return decode(schema.boxed(type), bytes, type) as TlByType[T];
+}
+
+/** Bytes of an object without its constructor id. Throws E_INTERNAL when it contradicts its type. */
+export function encodeBare(object: TlObject | TlFunction): Uint8Array {
+  return encode(schema.bare(object._), object);
+}
+
+/** The object of constructor `name` whose bytes without id are `bytes`, all of them. Throws NetworkError E_PROTOCOL. */
+export function decodeBare<N extends TlName>(name: N, bytes: Uint8Array): TlByName[N] {
+  return decode(schema.bare(name), bytes, name) as TlByName[N];
+}
+
+let spare: TlWriter | null = null;
+
+function encode(codec: TlCodec, value: unknown): Uint8Array {
+  // Taken out while in use, so that a failure or a getter that encodes something itself cannot mix two objects.
+  const writer = spare ?? new TlWriter();
+  spare = null;
+  codec.encode(writer, value);
+  const bytes = writer.take();
+  if (writer.capacity <= MAX_KEPT_BYTES) spare = writer;
+  return bytes;
+}
+
+function decode(codec: TlCodec, bytes: Uint8Array, label: string): unknown {
+  const reader = new TlReader(bytes);
+  const value = codec.decode(reader);
+  reader.end(label);
+  return value;
+}

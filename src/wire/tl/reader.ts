@@ -1,0 +1,143 @@
+// Bounded reader of TL scalars (WIRE.md section 8). Every read is checked against the bytes that remain;
+// anything else than a well-formed value is NetworkError E_PROTOCOL with the field and the offset.
+import { isUtf8 } from 'node:buffer';
+import { NetworkError } from '../../core/errors.ts';
+
+export const BOOL_TRUE = 0x997275b5;
+export const BOOL_FALSE = 0xbc799737;
+
+/** Length byte that announces a 3-byte length, and the one that announces a 7-byte length. */
+export const LENGTH_3 = 0xfe;
+export const LENGTH_7 = 0xff;
+
+/** `label` names the field in errors, for example `client.params.is_test`. */
+export class TlReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #text: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    // A plain view, so that what is handed out is never a Buffer, whose slice() would alias.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get remaining(): number {
+    return this.#bytes.byteLength - this.#offset;
+  }
+
+  int(label: string): number {
+    return this.#view.getInt32(this.#take(4, label), true);
+  }
+
+  /** A `#`: an int32 that is not negative. */
+  natural(label: string): number {
+    const value = this.int(label);
+    if (value < 0) throw this.refuse(label, `expected a value that is not negative, got ${value}`);
+    return value;
+  }
+
+  /** A constructor id, unsigned. */
+  id(label: string): number {
+    return this.#view.getUint32(this.#take(4, label), true);
+  }
+
+  long(label: string): bigint {
+    return this.#view.getBigInt64(this.#take(8, label), true);
+  }
+
+  double(label: string): number {
+    return this.#view.getFloat64(this.#take(8, label), true);
+  }
+
+  bool(label: string): boolean {
+    const id = this.id(label);
+    if (id === BOOL_TRUE) return true;
+    if (id === BOOL_FALSE) return false;
+    throw this.refuse(label, `expected boolTrue or boolFalse, got ${hexId(id)}`);
+  }
+
+  /** `length` raw bytes, copied: such values are kept as keys and must not keep a whole packet alive. */
+  fixed(length: number, label: string): Uint8Array {
+    const start = this.#take(length, label);
+    return this.#bytes.slice(start, start + length);
+  }
+
+  /** A `bytes`: a view into the input, not a copy. */
+  bytes(label: string): Uint8Array {
+    const length = this.#length(label);
+    const start = this.#offset;
+    this.#skip(length);
+    return this.#bytes.subarray(start, start + length);
+  }
+
+  /** A `string`; refuses what is not UTF-8. */
+  string(label: string): string {
+    const length = this.#length(label);
+    const start = this.#offset;
+    this.#skip(length);
+    if (!isUtf8(this.#bytes.subarray(start, start + length))) throw this.refuse(label, 'expected UTF-8 text');
+    return this.#text.toString('utf8', start, start + length);
+  }
+
+  /** The element count of a vector whose elements take at least `minItemBytes` each. */
+  count(minItemBytes: number, label: string): number {
+    const count = this.int(label);
+    if (count < 0 || count * minItemBytes > this.remaining) {
+      throw this.refuse(label, `expected a count that fits the ${this.remaining} bytes left, got ${count}`);
+    }
+    return count;
+  }
+
+  /** Throws when bytes are left over. */
+  end(label: string): void {
+    if (this.remaining !== 0) throw this.refuse(label, `expected the end, got ${this.remaining} more bytes`);
+  }
+
+  refuse(label: string, reason: string): NetworkError {
+    return new NetworkError('E_PROTOCOL', `cannot decode ${label} at byte ${this.#offset} of ${this.#bytes.byteLength}: ${reason}`);
+  }
+
+  #take(length: number, label: string): number {
+    const start = this.#offset;
+    if (length > this.#bytes.byteLength - start) {
+      throw this.refuse(label, `expected ${length} bytes, got ${this.remaining}`);
+    }
+    this.#offset = start + length;
+    return start;
+  }
+
+  /** Reads a length prefix and leaves the offset at the data; data and padding are known to be there. */
+  #length(label: string): number {
+    let prefix = 1;
+    let length = this.#view.getUint8(this.#take(1, label));
+    if (length === LENGTH_3) {
+      const start = this.#take(3, label);
+      length = this.#view.getUint16(start, true) + this.#view.getUint8(start + 2) * 0x1_0000;
+      prefix = 4;
+    } else if (length === LENGTH_7) {
+      const start = this.#take(7, label);
+      // Up to 2^56: exact or rounded, in both cases far beyond the bytes that remain when the high part is not zero.
+      length = this.#view.getUint32(start, true)
+        + (this.#view.getUint16(start + 4, true) + this.#view.getUint8(start + 6) * 0x1_0000) * 0x1_0000_0000;
+      prefix = 8;
+    }
+    const padded = length + padding(prefix + length);
+    if (padded > this.remaining) throw this.refuse(label, `expected ${length} bytes and padding, got ${this.remaining}`);
+    this.#padding = padded - length;
+    return length;
+  }
+
+  #padding = 0;
+
+  #skip(length: number): void {
+    this.#offset += length + this.#padding;
+  }
+}
+
+/** Zero bytes that follow `length` bytes up to the next multiple of four. */
+export const padding = (length: number): number => (4 - (length % 4)) % 4;
+
+export const hexId = (id: number): string => `0x${id.toString(16).padStart(8, '0')}`;
