@@ -4,6 +4,9 @@ import type { CocoonError, RemoteError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import type { TlFunction, TlObject } from './tl/types.ts';
 
+/** What a `tcp.packet` carries: an object, or a function sent one way (`client.runQueryEx`, `proxy.runQueryEx`). */
+export type TlPacket = TlObject | TlFunction;
+
 export interface QueryOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -14,14 +17,14 @@ export interface ConnectionHandlers {
   /** A `tcp.query`. The returned object is the answer; a RemoteError becomes `tcp.queryError` with its code, anything else code 601. */
   onQuery(query: TlFunction): Promise<TlObject>;
   /** A `tcp.packet`. Reading goes on when the returned promise settles; a rejection closes the connection. */
-  onPacket(packet: TlObject): void | Promise<void>;
+  onPacket(packet: TlPacket): void | Promise<void>;
   /**
    * A `tcp.query` whose `data` is not one well-formed function. The returned error is the answer; the connection stays.
    * Without this handler the answer is code 621.
    */
   onBadQuery?(data: Uint8Array, error: CocoonError): RemoteError;
   /**
-   * A `tcp.packet` whose `data` is not one well-formed object. Returning skips it; throwing closes the connection.
+   * A `tcp.packet` whose `data` is not one well-formed object or function. Returning skips it; throwing closes the connection.
    * Without this handler an unknown constructor is skipped (a newer peer may have sent it) and anything else closes.
    */
   onBadPacket?(data: Uint8Array, error: CocoonError): void;
@@ -49,7 +52,7 @@ export interface Connection {
    */
   query(query: TlFunction, options: QueryOptions): Promise<TlObject>;
   /** Sends a `tcp.packet`; resolves when the socket wants more (back-pressure), rejects with E_CLOSED, E_TOO_LARGE or E_BUSY. */
-  send(packet: TlObject): Promise<void>;
+  send(packet: TlPacket): Promise<void>;
   /**
    * Ends the connection: reads nothing more, fails open queries with E_CLOSED at once, delivers what is buffered and the
    * answers of `onQuery` calls still running (so "throw a RemoteError and close" reaches the peer), then disconnects; at

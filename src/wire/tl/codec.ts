@@ -10,14 +10,16 @@ import type { TlCodec, TlSchema } from './compile.ts';
 import { parseDeclarations } from './declarations.ts';
 import type { TlDeclaration } from './declarations.ts';
 import { TlReader } from './reader.ts';
-import { FUNCTIONS, TYPES } from './schema.ts';
+import { EXTENSIONS, FUNCTIONS, TYPES } from './schema.ts';
 import type { TlByName, TlByType, TlFunction, TlName, TlObject, TlTypeName } from './types.ts';
 import { TlWriter } from './writer.ts';
 
 /** A writer that had to grow beyond this is not kept for the next object. */
 const MAX_KEPT_BYTES = 0x1_0000;
 
-export const DECLARATIONS: readonly TlDeclaration[] = [...parseDeclarations(TYPES, false), ...parseDeclarations(FUNCTIONS, true)];
+export const DECLARATIONS: readonly TlDeclaration[] = [
+  ...parseDeclarations(TYPES, false), ...parseDeclarations(EXTENSIONS, false), ...parseDeclarations(FUNCTIONS, true),
+];
 
 const schema: TlSchema = createSchema(DECLARATIONS);
 const functionNames: ReadonlySet<string> = new Set(DECLARATIONS.filter(({ isFunction }) => isFunction).map(({ name }) => name));

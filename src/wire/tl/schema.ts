@@ -206,3 +206,9 @@ http.request method:string url:string http_version:string headers:(vector http.h
 keyManager.getWorkerPrivateKeys@2025-12 min_config_version:int = keyManager.PrivateKeys;
 keyManager.getProxyPrivateKeys@2025-12 min_config_version:int = keyManager.PrivateKeys;
 `;
+
+/** Ours, not the network's: one-way messages of protocol version 5 (versions.ts), never sent to a peer of a lower version. */
+export const EXTENSIONS = `
+client.cancelQuery request_id:int256 = client.CancelQuery;
+proxy.cancelQuery request_id:int256 = proxy.CancelQuery;
+`;

@@ -929,6 +929,20 @@ export interface KeyManagerDbKey202512 {
   readonly valid_until_utime: number;
 }
 
+/** `client.cancelQuery` of `client.CancelQuery`. */
+export interface ClientCancelQuery {
+  readonly _: 'client.cancelQuery';
+  /** 32 bytes. */
+  readonly request_id: Uint8Array;
+}
+
+/** `proxy.cancelQuery` of `proxy.CancelQuery`. */
+export interface ProxyCancelQuery {
+  readonly _: 'proxy.cancelQuery';
+  /** 32 bytes. */
+  readonly request_id: Uint8Array;
+}
+
 /** `test.query`, answered by `test.Answer`. */
 export interface TestQuery {
   readonly _: 'test.query';
@@ -1191,6 +1205,8 @@ export interface TlObjectByName {
   'keyStorageRunner.config@2025-12': KeyStorageRunnerConfig202512;
   'rootConfig.pseudo@2025-12': RootConfigPseudo202512;
   'keyManagerDb.key@2025-12': KeyManagerDbKey202512;
+  'client.cancelQuery': ClientCancelQuery;
+  'proxy.cancelQuery': ProxyCancelQuery;
 }
 
 /** Functions by constructor name. */
@@ -1277,6 +1293,8 @@ export interface TlByType {
   'keyManager.PrivateKeys': KeyManagerPrivateKeys;
   'http.Header': HttpHeader;
   'http.Response': HttpResponse;
+  'client.CancelQuery': ClientCancelQuery;
+  'proxy.CancelQuery': ProxyCancelQuery;
 }
 
 /** The type that the schema gives for the answer of each function. */
