@@ -105,13 +105,12 @@ export async function parseCommandLine(argv: readonly string[], version: string,
     .showSuggestionAfterError(true)
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: false })
-    .helpOption('-h, --help', 'show this help');
+    .addHelpOption(new Option('-h, --help', 'show this help').helpGroup('Global options:'));
 
   const program = prepare(new Command('cocoon'))
     .description('Private AI inference on TON: serve it, ask it, prove it, get paid for it.')
     .version(version, '-V, --version', 'print the version')
-    .addHelpText('after', EXIT_CODES)
-    .action(() => { written = program.helpInformation() + EXIT_CODES.replace(/$/, '\n'); });
+    .addHelpText('after', EXIT_CODES);
   for (const option of globalOptions()) program.addOption(option);
 
   const groups = new Map<string, Command>();
@@ -139,16 +138,16 @@ export async function parseCommandLine(argv: readonly string[], version: string,
   }
 
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    // No command at all is a question, not a mistake.
+    await program.parseAsync(argv.length === 0 ? ['--help'] : [...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.help' || (error.exitCode !== 0 && written === '')) throw usageError(error, named);
     if (error.exitCode !== 0) throw usageError(error, named);
   }
   return parsed ?? { kind: 'text', text: written };
 }
 
 function usageError(error: CommanderError, named: CommandEntry | undefined): UsageError {
-  const message = error.code === 'commander.help' ? 'which command? this group has several' : error.message.replace(/^error: /, '').replace(/\n/g, ' ').replace(/\.$/, '');
+  const message = error.code === 'commander.help' ? 'no command was named' : error.message.replace(/^error: /, '').replace(/\n/g, ' ').replace(/\.$/, '');
   return new UsageError('E_USAGE', message, { hint: `run \`cocoon ${named === undefined ? '' : `${named.path} `}--help\`` });
 }

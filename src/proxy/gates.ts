@@ -1,0 +1,78 @@
+// Who may connect to the proxy and what they get: the decisions that the wire sessions ask for. Clients need a
+// certificate but no evidence; workers need evidence, an allowed image and an allowed model.
+import { randomBytes } from 'node:crypto';
+import { toHex } from '../core/bytes.ts';
+import { RemoteError } from '../core/errors.ts';
+import { relay } from './relay.ts';
+import type { RelayDeps } from './relay.ts';
+import type { AdmittedClient, ClientGate } from '../wire/client-acceptor.ts';
+import type { AdmittedWorker, WorkerGate } from '../wire/worker-acceptor.ts';
+
+export function clientGate(deps: RelayDeps): ClientGate {
+  return {
+    checkOwner: (address) => deps.accounts.checkAddress(address),
+    configVersion: () => deps.accounts.configVersion(),
+    async admit(hello, link): Promise<AdmittedClient> {
+      const account = await deps.accounts.client(hello.ownerAddress);
+      return {
+        proxy: deps.accounts.proxy,
+        clientContractAddress: account.contractAddress,
+        secretHash: account.secretHash,
+        nonce: randomBytes(8).readBigUInt64LE(),
+        signedPayment: account.status().signedPayment,
+        async authorize(method, signal) {
+          await account.authorize(method, signal);
+          return account.status();
+        },
+        paymentStatus: () => account.status(),
+        workerTypes: () => deps.nodes.types(),
+        run: (request, sink, signal) => relay(deps, account, link, request, sink, signal),
+      };
+    },
+  };
+}
+
+/** What workers may run: decided by the network's registry of images and models. */
+export interface WorkerRules {
+  imageAllowed(imageHash: Uint8Array): boolean;
+  /** Full name: `name@commit:verity`. */
+  modelAllowed(model: string): boolean;
+}
+
+export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
+  return {
+    checkImage(peer) {
+      // The TLS layer has checked the evidence already; the list may have changed since the connection was made.
+      if (!rules.imageAllowed(peer.imageHash)) throw new RemoteError(621, `invalid worker image hash ${toHex(peer.imageHash)}`);
+    },
+    checkModel(model) {
+      if (!rules.modelAllowed(model)) throw new RemoteError(621, `model ${model} is not allowed`);
+    },
+    async admit(hello, link): Promise<AdmittedWorker> {
+      deps.accounts.checkAddress(hello.ownerAddress);
+      const account = await deps.accounts.worker(hello.ownerAddress);
+      const node = deps.nodes.add(hello, link, account);
+      void link.closed.then((reason) => {
+        deps.nodes.remove(node);
+        deps.log.info('node gone', { node: node.id, model: node.model, reason: reason?.message ?? 'closed' });
+      });
+      return {
+        proxy: deps.accounts.proxy,
+        workerContractAddress: account.contractAddress,
+        compareBalance: async (claim) => account.compare(claim),
+        extendedCompare: (dbTokens, other) => account.extendedCompare(dbTokens, other),
+        ready(disabled) {
+          node.enabled = !disabled;
+          deps.log.info('node ready', { node: node.id, model: node.model, capacity: node.capacity, coefficient: node.coefficient, evidence: link.peer.evidence, enabled: node.enabled });
+        },
+        enabled(disabled) {
+          node.enabled = !disabled;
+        },
+        coefficient(coefficient) {
+          node.coefficient = coefficient;
+        },
+        paymentStatus: () => account.status(),
+      };
+    },
+  };
+}

@@ -1,0 +1,85 @@
+// One request through the proxy: choose a node, pass its answer on as it comes, book what it used, tell both sides.
+// The body is passed through unparsed; nothing of it is kept or logged (WIRE.md section 11).
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { AnswerSink, FinalInfo, HttpHead } from '../wire/answer.ts';
+import { NO_TOKENS } from '../wire/answer.ts';
+import type { ClientLink, ClientRequest } from '../wire/client-acceptor.ts';
+import type { RunOutcome } from '../wire/worker-acceptor.ts';
+import type { Accounts, ClientAccount, Reservation } from './accounts.ts';
+import type { Node, NodeRegistry } from './nodes.ts';
+
+export interface RelayDeps {
+  readonly accounts: Accounts;
+  readonly nodes: NodeRegistry;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Each hop keeps a margin for itself (WIRE.md section 17). */
+const HOP_SHARE = 0.95;
+
+const seconds = (ms: number): number => ms / 1000;
+
+/** Tokens to put aside: all that may be generated and read, at the highest price the client accepts (WIRE.md section 12). */
+function tokensToReserve(request: ClientRequest): bigint {
+  const upperBound = request.maxTokens + request.query.byteLength;
+  return BigInt(Math.trunc(upperBound * (request.maxCoefficient * 0.001) * 10_000 * 0.0001));
+}
+
+/** The sink of the worker's hop: adds the proxy's times and passes everything on. */
+function throughProxy(sink: AnswerSink, startedAt: number, clock: Clock): AnswerSink {
+  const withTimes = (info: FinalInfo): FinalInfo => ({ ...info, proxyTimes: { startedAt, endedAt: seconds(clock.now()) } });
+  return {
+    head: (head: HttpHead) => sink.head({
+      ...head,
+      headers: [
+        ...head.headers,
+        { name: 'X-Cocoon-Proxy-Start', value: startedAt.toFixed(6) },
+        { name: 'X-Cocoon-Proxy-End', value: seconds(clock.now()).toFixed(6) },
+      ],
+    }),
+    part: (bytes) => sink.part(bytes),
+    end: (info, bytes) => sink.end(withTimes(info), bytes),
+    fail: (code, message, info) => sink.fail(code, message, withTimes(info ?? { tokens: NO_TOKENS })),
+  };
+}
+
+/** Answers `request` through `sink`. Throws RemoteError when no node can take it; after that the sink has the failure. */
+export async function relay(deps: RelayDeps, client: ClientAccount, link: ClientLink, request: ClientRequest, sink: AnswerSink, signal: AbortSignal): Promise<void> {
+  const startedAt = seconds(deps.clock.now());
+  const node = deps.nodes.choose(request.model, request.maxCoefficient);
+  const reservation = deps.accounts.reserve(client, tokensToReserve(request));
+  node.running += 1;
+  let outcome: RunOutcome;
+  try {
+    outcome = await node.link.run({
+      query: request.query,
+      signedPayment: node.account.status().signedPayment,
+      coefficient: node.coefficient,
+      timeoutMs: request.timeoutMs * HOP_SHARE,
+      enableDebug: request.enableDebug,
+    }, throughProxy(sink, startedAt, deps.clock), signal);
+  } catch (error) {
+    reservation.release();
+    throw error;
+  } finally {
+    node.running -= 1;
+  }
+  deps.log.info('request', {
+    node: node.id, client: link.remoteAddress, model: request.model, outcome: outcome.kind, ms: Math.round(deps.clock.now() - startedAt * 1000),
+  });
+  await settle(client, link, request, node, outcome, reservation);
+}
+
+async function settle(
+  client: ClientAccount, link: ClientLink, request: ClientRequest, node: Node, outcome: RunOutcome, reservation: Reservation,
+): Promise<void> {
+  const tokens = outcome.info?.tokens ?? NO_TOKENS;
+  const totals = await reservation.settle(node.account, tokens);
+  // A side that has gone in between asks again when it comes back; its total is booked either way.
+  await Promise.allSettled([
+    node.link.requestPayment({ requestId: outcome.id, ...totals.worker, requestTokens: tokens.total, clientOwner: client.ownerAddress }),
+    link.requestPayment({ requestId: request.id, ...totals.client, requestTokens: tokens.total }),
+  ]);
+}
