@@ -48,6 +48,12 @@ export const CODES = {
     action: 'Check the words and their order; for words of another kind of wallet use the flag that the hint names.',
   },
 
+  E_REQUEST: {
+    exit: 2, retryable: false,
+    cause: 'The inference request has a field or a value that the model\'s server does not accept.',
+    action: 'Correct the field that the message names. Nothing was generated and nothing was billed.',
+  },
+
   // 3: preflight or configuration failed
   E_CONFIG: {
     exit: 3, retryable: false,
@@ -158,8 +164,13 @@ export const CODES = {
   },
   E_CHAIN_DATA: {
     exit: 6, retryable: false,
-    cause: 'A TON endpoint answered with data that is malformed, too large or inconsistent.',
-    action: 'Check that the address of the endpoint is that of a toncenter v2 JSON-RPC; use another endpoint.',
+    cause: 'Data from the chain is malformed, too large, inconsistent, or not laid out as the contracts are specified.',
+    action: 'Check the address of the contract, and that the endpoint is a toncenter v2 JSON-RPC; use another endpoint.',
+  },
+  E_SIGNED_PAYMENT: {
+    exit: 6, retryable: false,
+    cause: 'A signed payment is malformed, names another contract, or is not signed by the proxy\'s key. It is worth nothing.',
+    action: 'Ignore it and keep the last valid one; stop working for a proxy that repeats it.',
   },
   E_CHAIN_REFUSED: {
     exit: 6, retryable: false,
@@ -203,6 +214,17 @@ export const CODES = {
     exit: 10, retryable: false,
     cause: 'The inference engine could not be started or failed while answering.',
     action: 'Check the model file and the memory of this machine; `cocoon node start --verbose` shows the engine\'s own log.',
+  },
+
+  E_ENGINE_BUSY: {
+    exit: 10, retryable: true,
+    cause: 'Every sequence of the inference engine is in use and its waiting queue is full.',
+    action: 'Try again, or start the node with more parallel sequences.',
+  },
+  E_CONTEXT_LENGTH: {
+    exit: 10, retryable: false,
+    cause: 'The prompt has more tokens than the context of the model holds.',
+    action: 'Shorten the prompt or the chat history, or use a model with a larger context.',
   },
 
   // 11: daemon not running
