@@ -142,12 +142,19 @@ export async function parseCommandLine(argv: readonly string[], version: string,
     await program.parseAsync(argv.length === 0 ? ['--help'] : [...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw usageError(error, named);
+    if (error.exitCode !== 0) throw usageError(error, helpFor(argv, named));
   }
   return parsed ?? { kind: 'text', text: written };
 }
 
-function usageError(error: CommanderError, named: CommandEntry | undefined): UsageError {
+/** The command or group whose help fits a command line that was not understood. */
+function helpFor(argv: readonly string[], named: CommandEntry | undefined): string {
+  const [group = ''] = commandWords(argv);
+  if (named !== undefined) return `${named.path} `;
+  return Object.hasOwn(GROUPS, group) ? `${group} ` : '';
+}
+
+function usageError(error: CommanderError, helpPath: string): UsageError {
   const message = error.code === 'commander.help' ? 'no command was named' : error.message.replace(/^error: /, '').replace(/\n/g, ' ').replace(/\.$/, '');
-  return new UsageError('E_USAGE', message, { hint: `run \`cocoon ${named === undefined ? '' : `${named.path} `}--help\`` });
+  return new UsageError('E_USAGE', message, { hint: `run \`cocoon ${helpPath}--help\`` });
 }

@@ -1,0 +1,39 @@
+// What a member of the local network needs: the policies by which it checks the others, and for proxies and nodes the
+// certificates with simulated evidence. Refuses when there is no local network or its key does not fit its description.
+import { fromHex, equalBytes } from '../core/bytes.ts';
+import { ConfigError } from '../core/errors.ts';
+import { loadLocalAuthority } from '../tee/local-authority.ts';
+import { simulatedMeasurement } from '../tee/simulated.ts';
+import { localnetLayout, readDescription } from './layout.ts';
+import type { LocalnetDescription } from './layout.ts';
+import type { CertificateEvidence } from '../tee/certificate-evidence.ts';
+import type { Role } from '../tee/peer.ts';
+import type { SimulatedPolicy } from '../tee/policy.ts';
+
+export interface LocalMembership {
+  readonly description: LocalnetDescription;
+  /** How a peer of this role is checked. */
+  policy(role: Role): SimulatedPolicy;
+}
+
+function membershipOf(description: LocalnetDescription): LocalMembership {
+  const network = { networkId: fromHex(description.networkId), networkPublicKey: fromHex(description.authorityPublicKey) };
+  const hashes = { proxy: description.proxyImageHashes.map(fromHex), worker: description.workerImageHashes.map(fromHex) };
+  return { description, policy: (role) => ({ kind: 'simulated', role, network, imageHashes: hashes[role] }) };
+}
+
+/** For clients: public facts only. Throws ConfigError when there is no local network under `home`. */
+export async function joinAsClient(home: string): Promise<LocalMembership> {
+  return membershipOf(await readDescription(localnetLayout(home)));
+}
+
+/** For proxies and nodes: also what makes their evidence. */
+export async function joinAsRole(home: string, role: Role, version: string): Promise<LocalMembership & { evidence(publicKey: Uint8Array): CertificateEvidence }> {
+  const layout = localnetLayout(home);
+  const member = membershipOf(await readDescription(layout));
+  const authority = await loadLocalAuthority(layout.authority);
+  if (!equalBytes(authority.network.networkId, fromHex(member.description.networkId))) {
+    throw new ConfigError('E_STATE', `the key "${layout.authority}" belongs to another local network than "${layout.description}"`, { hint: 'run `cocoon localnet stop`, remove both files and start again' });
+  }
+  return { ...member, evidence: (publicKey) => authority.sign(role, simulatedMeasurement(role, version), publicKey) };
+}
