@@ -16,40 +16,63 @@ import { TlWriter } from './writer.ts';
 
 /** A writer that had to grow beyond this is not kept for the next object. */
 const MAX_KEPT_BYTES = 0x1_0000;
+const ID_BYTES = 4;
 
 export const DECLARATIONS: readonly TlDeclaration[] = [
   ...parseDeclarations(TYPES, false), ...parseDeclarations(EXTENSIONS, false), ...parseDeclarations(FUNCTIONS, true),
 ];
 
-const schema: TlSchema = createSchema(DECLARATIONS);
-const functionNames: ReadonlySet<string> = new Set(DECLARATIONS.filter(({ isFunction }) => isFunction).map(({ name }) => name));
+interface PreparedSchema {
+  readonly schema: TlSchema;
+  readonly functionNames: ReadonlySet<string>;
+  readonly nameOfId: ReadonlyMap<number, string>;
+}
+
+let prepared: PreparedSchema | null = null;
+
+/** Prepared when it is first needed: commands that open no connection do not pay for it. */
+const tl = (): PreparedSchema => (prepared ??= {
+  schema: createSchema(DECLARATIONS),
+  functionNames: new Set(DECLARATIONS.filter(({ isFunction }) => isFunction).map(({ name }) => name)),
+  nameOfId: new Map(DECLARATIONS.map(({ id, name }) => [id, name])),
+});
 
 /** True for a function (what a `tcp.query` carries), false for an object. */
-export const isTlFunction = (value: TlObject | TlFunction): value is TlFunction => functionNames.has(value._);
+export const isTlFunction = (value: TlObject | TlFunction): value is TlFunction => tl().functionNames.has(value._);
+
+/**
+ * Name of the constructor whose id `bytes` begins with; null when the schema has no such constructor or there are fewer
+ * than four bytes. Tells a peer that speaks a newer schema from one that sends malformed objects.
+ */
+export function peekConstructor(bytes: Uint8Array): TlName | null {
+  if (bytes.byteLength < ID_BYTES) return null;
+  const id = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
+  return (tl().nameOfId.get(id) ?? null) as TlName | null;
+}
 
 /** Bytes of an object or function with its constructor id. Throws E_INTERNAL when it contradicts its type. */
 export function encodeBoxed(object: TlObject | TlFunction): Uint8Array {
-  return encode(schema.boxed(null), object);
+  return encode(tl().schema.boxed(null), object);
 }
 
 /** The object or function in `bytes`, all of them. Throws NetworkError E_PROTOCOL. `bytes` fields alias the input. */
 export function decodeBoxed(bytes: Uint8Array): TlObject | TlFunction {
-  return decode(schema.boxed(null), bytes, 'a TL object') as TlObject | TlFunction;
+  return decode(tl().schema.boxed(null), bytes, 'a TL object') as TlObject | TlFunction;
 }
 
 /** Like `decodeBoxed`, for a place where only constructors of one type are allowed, for example `tcp.Packet`. */
 export function decodeBoxedAs<T extends TlTypeName>(type: T, bytes: Uint8Array): TlByType[T] {
-  return decode(schema.boxed(type), bytes, type) as TlByType[T];
+  return decode(tl().schema.boxed(type), bytes, type) as TlByType[T];
 }
 
 /** Bytes of an object without its constructor id. Throws E_INTERNAL when it contradicts its type. */
 export function encodeBare(object: TlObject | TlFunction): Uint8Array {
-  return encode(schema.bare(object._), object);
+  return encode(tl().schema.bare(object._), object);
 }
 
 /** The object of constructor `name` whose bytes without id are `bytes`, all of them. Throws NetworkError E_PROTOCOL. */
 export function decodeBare<N extends TlName>(name: N, bytes: Uint8Array): TlByName[N] {
-  return decode(schema.bare(name), bytes, name) as TlByName[N];
+  return decode(tl().schema.bare(name), bytes, name) as TlByName[N];
 }
 
 let spare: TlWriter | null = null;

@@ -38,28 +38,50 @@ export interface TlDeclaration {
 const SCALARS: ReadonlySet<string> = new Set(['#', 'int', 'long', 'double', 'int128', 'int256', 'string', 'bytes', 'Bool']);
 const isScalar = (text: string): text is ScalarKind => SCALARS.has(text);
 
-const DECLARATION = /^([\w.]+)(@[\w-]+)?(?:#([0-9a-f]{8}))?((?: \w+:(?:\([^()]+\)|[^ ()]+))*) = ([\w.]+)$/;
+const HEAD = /^([\w.]+)(@[\w-]+)?(?:#([0-9a-f]{8}))?$/;
+const FIELDS = /^(?: \w+:(?:\([^()]+\)|[^ ()]+))*$/;
 const FIELD = /(\w+):(?:(\w+)\.(\d+)\?)?(\([^()]+\)|[^ ()]+)/g;
+const RESULT = ' = ';
 
-/** Parses declarations in TL notation, each ended by `;`. Throws E_INTERNAL on text that is not in that notation. */
+/** Reads declarations in TL notation, each ended by `;`. Text that is not in that notation is E_INTERNAL, here or when it is used. */
 export function parseDeclarations(schema: string, isFunction: boolean): TlDeclaration[] {
-  return schema.split(';').map((text) => text.trim().replace(/\s+/g, ' ')).filter((text) => text !== '')
-    .map((text) => parseDeclaration(text, isFunction));
+  return schema.split(';').map((text) => text.trim()).filter((text) => text !== '')
+    .map((text) => new Declaration(text.replaceAll(/\s+/g, ' '), isFunction));
 }
 
-function parseDeclaration(text: string, isFunction: boolean): TlDeclaration {
-  const [, name, version = '', pinned, fields = '', type] = DECLARATION.exec(text) ?? [];
-  if (name === undefined || type === undefined) throw new CocoonError('E_INTERNAL', `cannot read TL declaration "${text}"`);
-  const canonical = `${name}${fields.replace(/[()]/g, '')} = ${type}`;
-  return {
-    name: name + version,
-    id: pinned === undefined ? crc32(canonical) : Number.parseInt(pinned, 16),
-    pinned: pinned !== undefined,
-    canonical,
-    fields: Array.from(fields.matchAll(FIELD), parseField),
-    type,
-    isFunction,
-  };
+/** Reads its name and type at once, its id and fields when they are asked for: most commands need none of them. */
+class Declaration implements TlDeclaration {
+  readonly name: string;
+  readonly pinned: boolean;
+  readonly canonical: string;
+  readonly type: string;
+  readonly isFunction: boolean;
+  readonly #fieldsText: string;
+  #id: number | null;
+  #fields: readonly TlField[] | null = null;
+
+  constructor(text: string, isFunction: boolean) {
+    const result = text.lastIndexOf(RESULT);
+    const space = text.indexOf(' ');
+    const [, name, version = '', pinned] = HEAD.exec(text.slice(0, space)) ?? [];
+    if (name === undefined || result < space) throw new CocoonError('E_INTERNAL', `cannot read TL declaration "${text}"`);
+    this.#fieldsText = text.slice(space, result);
+    this.name = name + version;
+    this.pinned = pinned !== undefined;
+    this.type = text.slice(result + RESULT.length);
+    this.canonical = name + this.#fieldsText.replaceAll(/[()]/g, '') + RESULT + this.type;
+    this.isFunction = isFunction;
+    this.#id = pinned === undefined ? null : Number.parseInt(pinned, 16);
+  }
+
+  get id(): number {
+    return (this.#id ??= crc32(this.canonical));
+  }
+
+  get fields(): readonly TlField[] {
+    if (!FIELDS.test(this.#fieldsText)) throw new CocoonError('E_INTERNAL', `cannot read the fields of TL declaration ${this.name}`);
+    return (this.#fields ??= Array.from(this.#fieldsText.matchAll(FIELD), parseField));
+  }
 }
 
 function parseField([, name = '', flags, bit, type = '']: RegExpMatchArray): TlField {
@@ -73,15 +95,15 @@ function parseType(text: string): TlType {
   return /^[a-z]/.test(last) ? { kind: 'bare', constructor: text } : { kind: 'boxed', type: text };
 }
 
-/**
- * CRC-32 (IEEE) of ASCII text, unsigned. Bit by bit on purpose: node:zlib takes longer to load than this takes
- * for the whole schema.
- */
+const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  return crc;
+});
+
+/** CRC-32 (IEEE) of ASCII text, unsigned. Own code because loading node:zlib takes longer than the whole schema. */
 export function crc32(text: string): number {
   let crc = -1;
-  for (let i = 0; i < text.length; i++) {
-    crc ^= text.charCodeAt(i);
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
+  for (let i = 0; i < text.length; i++) crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ text.charCodeAt(i)) & 0xff] ?? 0);
   return ~crc >>> 0;
 }
