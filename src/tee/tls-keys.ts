@@ -44,12 +44,6 @@ export function privateKeyFromSeed(seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, checkLength(seed, 'private seed')]), format: 'der', type: 'pkcs8' });
 }
 
-/** The 32-byte seed of an Ed25519 private key. Secret. */
-export function seedOfPrivateKey(privateKey: KeyObject): Uint8Array {
-  const pkcs8 = tlsKeysOf(privateKey).privateKey.export({ format: 'der', type: 'pkcs8' });
-  return new Uint8Array(pkcs8.subarray(PKCS8_PREFIX.length));
-}
-
 function checkLength(raw: Uint8Array, what: string): Uint8Array {
   if (raw.length !== ED25519_KEY_BYTES) throw new RangeError(`expected an Ed25519 ${what} of 32 bytes, got ${raw.length}`);
   return raw;
