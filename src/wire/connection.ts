@@ -14,9 +14,12 @@ export interface QueryOptions {
 
 /** What the owner of a connection does with what the peer sends. Set once, right after the connection is made. */
 export interface ConnectionHandlers {
-  /** A `tcp.query`. The returned object is the answer; a RemoteError becomes `tcp.queryError` with its code, anything else code 601. */
+  /** A `tcp.query`. The returned object is the answer; a rejection becomes `tcp.queryError` as remote-codes.ts says. */
   onQuery(query: TlFunction): Promise<TlObject>;
-  /** A `tcp.packet`. Reading goes on when the returned promise settles; a rejection closes the connection. */
+  /**
+   * A `tcp.packet`. Reading goes on when the returned promise settles, so it must not wait for an answer of the same
+   * peer; a rejection closes the connection.
+   */
   onPacket(packet: TlPacket): void | Promise<void>;
   /**
    * A `tcp.query` whose `data` is not one well-formed function. The returned error is the answer; the connection stays.

@@ -1,0 +1,318 @@
+// A Connection over any byte stream, plain or TLS, in either role (WIRE.md section 7; defects 10 and 11 of section 20).
+// Refuses malformed or out-of-order packets, a peer that is silent, slow or floods; each ends the connection with E_PROTOCOL
+// or E_TIMEOUT. A query that cannot be read is answered with an error and costs the peer nothing else.
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { deferred } from '../core/deferred.ts';
+import type { Deferred } from '../core/deferred.ts';
+import { asCocoonError, NetworkError } from '../core/errors.ts';
+import type { CocoonError } from '../core/errors.ts';
+import type { VerifiedPeer } from '../tee/peer.ts';
+import { Answering } from './answering.ts';
+import type { Connection, ConnectionHandlers, QueryOptions } from './connection.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { FrameReader } from './framing.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { connectionLimits, connectionTimeouts } from './limits.ts';
+import type { ConnectionLimits, ConnectionRole, ConnectionTimeouts } from './limits.ts';
+import { OpenQueries } from './open-queries.ts';
+import { readPacket } from './payload.ts';
+import { decodeBoxedAs, encodeBoxed } from './tl/codec.ts';
+import type { TlByType, TlFunction, TlObject } from './tl/types.ts';
+
+type Packet = TlByType['tcp.Packet'];
+
+export interface OpenConnectionOptions {
+  readonly role: ConnectionRole;
+  /** "ip:port" of the other end. */
+  readonly remoteAddress: string;
+  readonly peer: VerifiedPeer;
+  readonly limits?: Partial<ConnectionLimits> | undefined;
+  readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
+  /** Source of ids; default node:crypto. */
+  readonly random?: ((length: number) => Uint8Array) | undefined;
+}
+
+export interface OpenConnection extends Connection {
+  /**
+   * Resolves when `tcp.connect` and `tcp.connected` were exchanged; rejects with why the connection ended before.
+   * What is sent earlier waits for it.
+   */
+  readonly ready: Promise<void>;
+}
+
+/** Starts the protocol on `stream`, which belongs to the connection from then on; bytes read from it before are lost to it. */
+export function openConnection(stream: Duplex, options: OpenConnectionOptions): OpenConnection {
+  return new WireConnection(stream, options);
+}
+
+type State = 'opening' | 'open' | 'closing' | 'closed';
+
+class WireConnection implements OpenConnection {
+  readonly remoteAddress: string;
+  readonly peer: VerifiedPeer;
+  readonly #role: ConnectionRole;
+  readonly #limits: ConnectionLimits;
+  readonly #timeouts: ConnectionTimeouts;
+  readonly #stream: Duplex;
+  readonly #reader: FrameReader;
+  readonly #writer: FrameWriter;
+  readonly #queries: OpenQueries;
+  readonly #answering: Answering;
+  readonly #keepAlive: KeepAlive;
+  readonly #handshakeTimer: NodeJS.Timeout;
+  readonly #randomId: () => bigint;
+  readonly #connectId: bigint;
+  readonly #ready = deferred<void>();
+  readonly #handlers = deferred<ConnectionHandlers>();
+  readonly #closed = deferred<CocoonError | null>();
+  #state: State = 'opening';
+  #reason: CocoonError | null = null;
+  #inputEnded = false;
+  /** Set while this side waits for the stream to have bytes. */
+  #wantsInput: Deferred<void> | null = null;
+
+  constructor(stream: Duplex, { role, remoteAddress, peer, limits, timeouts, random = randomBytes }: OpenConnectionOptions) {
+    this.remoteAddress = remoteAddress;
+    this.peer = peer;
+    this.#role = role;
+    this.#limits = connectionLimits(role, limits);
+    this.#timeouts = connectionTimeouts(role, timeouts);
+    this.#stream = stream;
+    this.#reader = new FrameReader({ maxFrameBytes: this.#limits.maxFrameBytes });
+    this.#writer = new FrameWriter(stream, this.#limits.maxBufferedBytes);
+    this.#randomId = () => int64Of(random(8));
+    this.#queries = new OpenQueries({ max: this.#limits.maxOutboundQueries, randomId: this.#randomId });
+    this.#answering = new Answering({
+      max: this.#limits.maxInboundQueries,
+      reply: (packet) => this.#reply(packet),
+      failed: (error) => this.close(asCocoonError(error)),
+    });
+    this.#keepAlive = this.#watch();
+    this.#handshakeTimer = this.#limitHandshake();
+    this.#connectId = this.#randomId();
+    // These rejections are for who asks; nobody has to.
+    this.#ready.promise.catch(() => undefined);
+    this.#handlers.promise.catch(() => undefined);
+    stream.on('readable', this.#wake);
+    stream.on('error', (error) => this.#lost(error));
+    stream.on('end', () => this.#endInput());
+    stream.on('close', () => this.#endInput());
+    if (role === 'dialer') this.#writer.write({ _: 'tcp.connect', id: this.#connectId }, 'own');
+    void this.#read();
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get closed(): Promise<CocoonError | null> {
+    return this.#closed.promise;
+  }
+
+  get bufferedBytes(): number {
+    return this.#writer.bufferedBytes;
+  }
+
+  handle(handlers: ConnectionHandlers): void {
+    this.#handlers.resolve(handlers);
+  }
+
+  setMaxFrameBytes(bytes: number): void {
+    this.#reader.setMaxFrameBytes(bytes);
+  }
+
+  query(query: TlFunction, options: QueryOptions): Promise<TlObject> {
+    return heeded(this.#query(query, options));
+  }
+
+  send(packet: TlObject): Promise<void> {
+    return heeded(this.#send(packet));
+  }
+
+  close(reason?: CocoonError): void {
+    if (!this.#isUp) return;
+    this.#state = 'closing';
+    this.#reason = reason ?? null;
+    this.#stopWaiting();
+    void this.#disconnect();
+  }
+
+  get #isUp(): boolean {
+    return this.#state === 'opening' || this.#state === 'open';
+  }
+
+  // Both reach their `write` before their first wait when the connection is open: packets leave in the order of the calls.
+  async #query(query: TlFunction, options: QueryOptions): Promise<TlObject> {
+    if (this.#state === 'opening') await this.#ready.promise;
+    if (!this.#isUp) throw this.#gone();
+    return this.#queries.ask(query, options, (id) => this.#writer.write({ _: 'tcp.query', id, data: encodeBoxed(query) }, 'own'));
+  }
+
+  async #send(packet: TlObject): Promise<void> {
+    if (this.#state === 'opening') await this.#ready.promise;
+    if (!this.#isUp) throw this.#gone();
+    this.#writer.write({ _: 'tcp.packet', data: encodeBoxed(packet) }, 'own');
+    await this.#writer.drained();
+  }
+
+  /** The reading loop: one frame after the other, the next one only when the one before has been dealt with. */
+  async #read(): Promise<void> {
+    try {
+      for (let chunk = await this.#nextChunk(); chunk !== null; chunk = await this.#nextChunk()) {
+        const payloads = this.#reader.push(chunk);
+        this.#keepAlive.received(payloads.length > 0, this.#reader.bufferedBytes);
+        for (const payload of payloads) {
+          const dealtWith = this.#receive(decodeBoxedAs('tcp.Packet', payload));
+          if (dealtWith !== null) await dealtWith;
+          const taken = this.#writer.repliesTaken(this.#limits.maxReplyBytes);
+          if (taken !== null) await taken;
+          if (!this.#isUp) return;
+        }
+      }
+      this.#end(new NetworkError('E_CLOSED', `${this.remoteAddress} closed the connection`));
+    } catch (error) {
+      this.close(asCocoonError(error));
+    }
+  }
+
+  /** Null when no more bytes will come or are wanted. */
+  async #nextChunk(): Promise<Uint8Array | null> {
+    while (this.#isUp) {
+      const chunk = this.#stream.read() as Buffer | null;
+      if (chunk !== null) return chunk;
+      if (this.#inputEnded) return null;
+      this.#wantsInput = deferred();
+      await this.#wantsInput.promise;
+      this.#wantsInput = null;
+    }
+    return null;
+  }
+
+  /** A promise when reading has to wait for it. Throws E_PROTOCOL. */
+  #receive(packet: Packet): Promise<void> | null {
+    if (this.#state === 'opening') return this.#open(packet);
+    switch (packet._) {
+      case 'tcp.packet':
+        return this.#handlers.promise.then((handlers) => onPacket(handlers, packet.data));
+      case 'tcp.query':
+        return this.#handlers.promise.then((handlers) => this.#answering.start(handlers, packet.id, packet.data));
+      case 'tcp.queryAnswer':
+        this.#queries.answer(packet.id, packet.data);
+        return null;
+      case 'tcp.queryError':
+        this.#queries.answerError(packet.id, packet.code, packet.message);
+        return null;
+      case 'tcp.ping':
+        this.#reply({ _: 'tcp.pong', id: packet.id });
+        return null;
+      default:
+        return null; // a pong has done its work by arriving; a stray tcp.connect or tcp.connected means nothing
+    }
+  }
+
+  #open(packet: Packet): null {
+    const expected = this.#role === 'dialer' ? 'tcp.connected' : 'tcp.connect';
+    if (packet._ !== expected) throw new NetworkError('E_PROTOCOL', `${this.remoteAddress} began with ${packet._}, expected ${expected}`);
+    if (this.#role === 'acceptor') this.#writer.write({ _: 'tcp.connected', id: packet.id }, 'own');
+    else if (packet.id !== this.#connectId) throw new NetworkError('E_PROTOCOL', `${this.remoteAddress} answered tcp.connect with another id`);
+    clearTimeout(this.#handshakeTimer);
+    this.#state = 'open';
+    this.#ready.resolve();
+    return null;
+  }
+
+  /** Never refused for a full buffer: the reading loop stops at `maxReplyBytes` instead. */
+  #reply(packet: Packet): void {
+    if (this.#state !== 'closed') this.#writer.write(packet, 'reply');
+  }
+
+  #watch(): KeepAlive {
+    return new KeepAlive({
+      role: this.#role,
+      look: () => ({
+        listening: this.#wantsInput !== null,
+        partialBytes: this.#reader.bufferedBytes,
+        bufferedBytes: this.#writer.bufferedBytes,
+        progressAt: this.#writer.progressAt,
+        sentAt: this.#writer.sentAt,
+      }),
+      ping: () => {
+        if (this.#state === 'open') this.#reply({ _: 'tcp.ping', id: this.#randomId() });
+      },
+      dead: (error) => this.#end(error),
+    }, this.#timeouts);
+  }
+
+  #limitHandshake(): NodeJS.Timeout {
+    const { handshakeMs } = this.#timeouts;
+    const missing = this.#role === 'dialer' ? 'tcp.connected' : 'tcp.connect';
+    return setTimeout(() => this.#end(new NetworkError('E_TIMEOUT', `${this.remoteAddress} did not send ${missing} within ${handshakeMs} ms`)), handshakeMs);
+  }
+
+  readonly #wake = (): void => this.#wantsInput?.resolve();
+
+  #endInput(): void {
+    this.#inputEnded = true;
+    // What was received before is still dealt with, but nothing can be sent any more.
+    if (this.#stream.destroyed) this.#writer.fail(this.#gone());
+    if (this.#state === 'closing') this.#end(null);
+    this.#wake();
+  }
+
+  #lost(cause: Error & { code?: string }): void {
+    const code = cause.code?.startsWith('ERR_SSL') === true ? 'E_PROTOCOL' : 'E_CLOSED';
+    this.#end(new NetworkError(code, `connection with ${this.remoteAddress} failed: ${cause.code ?? cause.message}`, { cause }));
+  }
+
+  /** The orderly end: what is queued or being answered leaves first, then the peer may close its side. */
+  async #disconnect(): Promise<void> {
+    const cut = setTimeout(() => this.#end(null), this.#timeouts.closeMs);
+    void this.#closed.promise.then(() => clearTimeout(cut));
+    await this.#answering.settled();
+    // Unread bytes at the close would make the operating system throw away what the peer has not fetched yet.
+    this.#stream.off('readable', this.#wake);
+    this.#stream.resume();
+    if (this.#inputEnded) this.#end(null);
+    else this.#stream.end();
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#keepAlive.stop();
+    const gone = this.#gone();
+    this.#ready.reject(this.#reason ?? gone);
+    this.#handlers.reject(gone);
+    this.#queries.failAll(gone);
+    this.#wake();
+  }
+
+  /** The end at once. `reason` counts when there is none yet. */
+  #end(reason: CocoonError | null): void {
+    if (this.#state === 'closed') return;
+    if (this.#isUp) this.#reason = reason;
+    this.#state = 'closed';
+    this.#stopWaiting();
+    this.#writer.fail(this.#gone());
+    this.#stream.destroy();
+    this.#closed.resolve(this.#reason);
+  }
+
+  #gone(): NetworkError {
+    const why = this.#reason === null ? '' : `: ${this.#reason.message}`;
+    return new NetworkError('E_CLOSED', `connection with ${this.remoteAddress} is closed${why}`, { cause: this.#reason ?? undefined });
+  }
+}
+
+async function onPacket(handlers: ConnectionHandlers, data: Uint8Array): Promise<void> {
+  const packet = readPacket(handlers, data);
+  if (packet !== null) await handlers.onPacket(packet);
+}
+
+const int64Of = (bytes: Uint8Array): bigint => new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true);
+
+/** A caller that does not wait for `promise` is not punished with an unhandled rejection when the connection ends. */
+function heeded<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}

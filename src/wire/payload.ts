@@ -1,0 +1,40 @@
+// What a tcp.query and a tcp.packet carry (WIRE.md section 7): exactly one function, exactly one object. A payload that
+// cannot be read is the session's to judge; without a session's opinion a query is answered, a packet closes.
+import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
+import type { ConnectionHandlers } from './connection.ts';
+import { PROTOCOL_VIOLATION } from './remote-codes.ts';
+import { DECLARATIONS, decodeBoxed, isTlFunction } from './tl/codec.ts';
+import type { TlFunction, TlObject } from './tl/types.ts';
+
+const KNOWN_IDS: ReadonlySet<number> = new Set(DECLARATIONS.map(({ id }) => id));
+
+/** Throws the RemoteError that is the answer. */
+export function readQuery(handlers: ConnectionHandlers, data: Uint8Array): TlFunction {
+  try {
+    const query = decodeBoxed(data);
+    if (isTlFunction(query)) return query;
+    throw new NetworkError('E_PROTOCOL', `tcp.query carries ${query._}, expected a function`);
+  } catch (thrown) {
+    const error = asCocoonError(thrown);
+    throw handlers.onBadQuery?.(data, error) ?? new RemoteError(PROTOCOL_VIOLATION, error.message);
+  }
+}
+
+/** Null for a packet to skip. Throws what closes the connection. */
+export function readPacket(handlers: ConnectionHandlers, data: Uint8Array): TlObject | null {
+  try {
+    const packet = decodeBoxed(data);
+    if (!isTlFunction(packet)) return packet;
+    throw new NetworkError('E_PROTOCOL', `tcp.packet carries the function ${packet._}, expected an object`);
+  } catch (thrown) {
+    const error = asCocoonError(thrown);
+    if (handlers.onBadPacket !== undefined) handlers.onBadPacket(data, error);
+    else if (isKnown(data)) throw error;
+    return null;
+  }
+}
+
+/** False for the constructor of a newer schema. */
+function isKnown(data: Uint8Array): boolean {
+  return data.byteLength < 4 || KNOWN_IDS.has(new DataView(data.buffer, data.byteOffset).getUint32(0, true));
+}

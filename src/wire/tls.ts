@@ -1,0 +1,135 @@
+// TLS 1.3 between two peers that both show one self-signed certificate (WIRE.md section 3). Node decides nothing about
+// certificates here: VerifyPeer does, before any application byte is sent or accepted. Refuses a peer without a
+// certificate, one with more than one, a resumed session, another version or cipher suite, and silence.
+//
+// Session tickets: Node cannot tell OpenSSL to send none in TLS 1.3. SSL_OP_NO_TICKET makes the two that it sends mere
+// numbers of sessions that are never stored, so nothing can be resumed with them and early data is never accepted.
+import { constants } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { connect, createSecureContext, TLSSocket } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { withDeadline } from '../core/deadline.ts';
+import { AttestationError, CocoonError, ConfigError, NetworkError } from '../core/errors.ts';
+import type { VerifiedPeer, VerifyPeer } from '../tee/peer.ts';
+
+const CIPHER_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384';
+const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_CIPHER_SERVER_PREFERENCE | constants.SSL_OP_NO_RENEGOTIATION;
+
+/** This side's certificate and key; what `makeCertificate` returns has this shape. */
+export interface TlsIdentity {
+  readonly certificatePem: string;
+  /** PKCS#8. Secret. */
+  readonly privateKeyPem: string;
+}
+
+export interface SecureOptions {
+  readonly identity: TlsIdentity;
+  readonly verifyPeer: VerifyPeer;
+  readonly timeoutMs: number;
+  /** "ip:port" of the other end, for messages. */
+  readonly remoteAddress: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SecureChannel {
+  readonly socket: TLSSocket;
+  readonly peer: VerifiedPeer;
+}
+
+/**
+ * TLS as the dialling side over a connected socket. Throws AttestationError (from `verifyPeer` unchanged, E_NO_CERTIFICATE,
+ * E_EVIDENCE_REFUSED) or NetworkError E_TIMEOUT, E_CLOSED, E_PROTOCOL; the socket is destroyed then.
+ * The peer may still refuse this side's certificate after this resolves: TLS 1.3 tells the dialler on the first read.
+ */
+export function secureAsDialer(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
+  const secureContext = contextOf(options.identity);
+  // Without host, servername and ALPNProtocols neither SNI nor ALPN is sent; without session none is offered.
+  return handshake(() => connect({ socket, secureContext, rejectUnauthorized: false }), 'secureConnect', socket, options);
+}
+
+/** TLS as the accepting side; bytes pushed back into `socket` with `unshift` are read first. Errors as for `secureAsDialer`. */
+export function secureAsAcceptor(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
+  const secureContext = contextOf(options.identity);
+  // rejectUnauthorized makes OpenSSL demand a certificate; a bare TLSSocket verifies nothing else about it.
+  const accept = (): TLSSocket => new TLSSocket(socket, { isServer: true, secureContext, requestCert: true, rejectUnauthorized: true });
+  return handshake(accept, 'secure', socket, options);
+}
+
+async function handshake(start: () => TLSSocket, done: string, socket: Socket, options: SecureOptions): Promise<SecureChannel> {
+  const { remoteAddress, timeoutMs, signal } = options;
+  const late = (): NetworkError =>
+    new NetworkError('E_TIMEOUT', `TLS handshake with ${remoteAddress} did not finish within ${timeoutMs} ms`);
+  let secure: TLSSocket | null = null;
+  try {
+    return await withDeadline(async () => {
+      const started = start();
+      secure = started;
+      return await new Promise<SecureChannel>((resolve, reject) => {
+        // Both listeners stay: a socket without one throws a late error into the process.
+        socket.on('error', (error) => reject(tlsError(error, remoteAddress)));
+        started.on('error', (error) => reject(tlsError(error, remoteAddress)));
+        started.once('close', () => reject(new NetworkError('E_CLOSED', `${remoteAddress} closed the connection in the TLS handshake`)));
+        started.once(done, () => {
+          try {
+            resolve({ socket: started, peer: verify(started, options) });
+          } catch (error) {
+            reject(error);
+          }
+        });
+      });
+    }, { timeoutMs, signal, late });
+  } catch (error) {
+    (secure as TLSSocket | null)?.destroy();
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Synchronous on purpose: it runs in the very event that ends the handshake, before the first byte can be read or written. */
+function verify(socket: TLSSocket, { verifyPeer, remoteAddress }: SecureOptions): VerifiedPeer {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) throw noCertificate(remoteAddress);
+  if (certificate.issuerCertificate !== undefined) {
+    throw new AttestationError('E_EVIDENCE_REFUSED', `${remoteAddress} sent more than one certificate, expected one self-signed certificate`);
+  }
+  if (socket.isSessionReused()) {
+    throw new NetworkError('E_PROTOCOL', `${remoteAddress} resumed a TLS session, expected a full handshake`);
+  }
+  if (socket.getProtocol() !== 'TLSv1.3') {
+    throw new NetworkError('E_PROTOCOL', `${remoteAddress} negotiated ${socket.getProtocol() ?? 'no TLS'}, expected TLSv1.3`);
+  }
+  return verifyPeer(new Uint8Array(certificate.raw));
+}
+
+const noCertificate = (remoteAddress: string, cause?: unknown): AttestationError =>
+  new AttestationError('E_NO_CERTIFICATE', `${remoteAddress} presented no TLS certificate`, { cause });
+
+function tlsError(error: Error & { code?: string; reason?: string }, remoteAddress: string): CocoonError {
+  if (error instanceof CocoonError) return error;
+  if (error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return noCertificate(remoteAddress, error);
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') {
+    return new NetworkError('E_CLOSED', `${remoteAddress} closed the connection in the TLS handshake`, { cause: error });
+  }
+  return new NetworkError('E_PROTOCOL', `TLS handshake with ${remoteAddress} failed: ${error.reason ?? error.code ?? error.message}`, { cause: error });
+}
+
+const contexts = new WeakMap<TlsIdentity, SecureContext>();
+
+function contextOf(identity: TlsIdentity): SecureContext {
+  const known = contexts.get(identity);
+  if (known !== undefined) return known;
+  try {
+    const context = createSecureContext({
+      cert: identity.certificatePem,
+      key: identity.privateKeyPem,
+      minVersion: 'TLSv1.3',
+      maxVersion: 'TLSv1.3',
+      ciphers: CIPHER_SUITES,
+      secureOptions: SECURE_OPTIONS,
+    });
+    contexts.set(identity, context);
+    return context;
+  } catch (cause) {
+    throw new ConfigError('E_CONFIG', 'cannot use the TLS certificate and key of this side', { cause });
+  }
+}
