@@ -1,0 +1,69 @@
+// One answer on one sequence: reuse of the evaluated prefix, prompt in chunks, tokens to text until a reason to finish.
+// The signal is looked at between chunks and tokens: llama.cpp cannot be interrupted within one.
+import { createStopMatcher, createTextAssembler } from './llama-text.ts';
+import type { EngineEvent, EngineFinishReason, EngineRequest, EngineUsage } from './engine.ts';
+import type { EventChannel } from './llama-channel.ts';
+import type { LlamaRuntime, LlamaSampling, LlamaSequence } from './llama-runtime.ts';
+
+export interface Generation {
+  readonly runtime: LlamaRuntime;
+  readonly sequence: LlamaSequence;
+  /** The whole prompt; at least one token, fewer than the context holds. */
+  readonly tokens: readonly number[];
+  readonly request: EngineRequest;
+  readonly sampling: LlamaSampling;
+  readonly signal: AbortSignal;
+  readonly channel: EventChannel;
+}
+
+/** Runs the answer to its end and returns the last event. Errors of the runtime go through. */
+export async function generateAnswer(generation: Generation): Promise<EngineEvent> {
+  const { runtime, sequence, tokens, signal } = generation;
+  // The last token is always evaluated: its result is what the first token of the answer is drawn from.
+  const cachedTokens = Math.min(sequence.reusableTokens(tokens), tokens.length - 1);
+  await sequence.truncate(cachedTokens);
+  let promptTokens = cachedTokens;
+  while (!signal.aborted && tokens.length - promptTokens > runtime.prefillChunk) {
+    await sequence.evaluate(tokens.slice(promptTokens, promptTokens + runtime.prefillChunk));
+    promptTokens += runtime.prefillChunk;
+  }
+  if (signal.aborted) return finish('cancelled', { promptTokens, cachedTokens, completionTokens: 0 });
+  const { reason, completionTokens } = await generateTokens(generation, tokens.slice(promptTokens));
+  return finish(reason, { promptTokens: tokens.length, cachedTokens, completionTokens });
+}
+
+async function generateTokens(
+  { runtime, sequence, tokens, request, sampling, signal, channel }: Generation,
+  rest: readonly number[],
+): Promise<{ reason: EngineFinishReason; completionTokens: number }> {
+  const limit = Math.min(request.maxTokens ?? Infinity, runtime.info.contextSize - tokens.length);
+  const assembler = createTextAssembler((held, previous) => runtime.detokenize(held, previous), tokens);
+  const matcher = createStopMatcher(request.stop ?? []);
+  let completionTokens = 0;
+
+  /** Sends what may be sent; true when a stop string was reached. */
+  const send = async (text: string): Promise<boolean> => {
+    if (text === '') return false;
+    const matched = matcher.push(text);
+    if (matched.text !== '') await channel.text(matched.text);
+    return matched.stopped;
+  };
+
+  for await (const { token } of sequence.generate(rest, sampling)) {
+    if (signal.aborted) return { reason: 'cancelled', completionTokens };
+    completionTokens += 1;
+    if (await send(assembler.push(token))) return { reason: 'stop', completionTokens };
+    if (signal.aborted) return { reason: 'cancelled', completionTokens };
+    if (completionTokens >= limit) {
+      // A character that the limit cut in two is not sent.
+      await channel.text(matcher.flush());
+      return { reason: 'length', completionTokens };
+    }
+  }
+  if (!(await send(assembler.flush()))) await channel.text(matcher.flush());
+  return { reason: 'stop', completionTokens };
+}
+
+function finish(reason: EngineFinishReason, usage: EngineUsage): EngineEvent {
+  return { type: 'finish', reason, usage };
+}
