@@ -70,6 +70,22 @@ export const OP = {
 
   // wallet
   walletSendMessage: 0x9c69f376,
+
+  // our own contracts' additions (contracts/common/consts.tolk)
+  /** Proxy to client: what a forced claim could not be paid (ONCHAIN.md section 13, H5). */
+  clientRefundRest: 0x3d25ae56,
+  bondDeposit: 0x36801140,
+  bondUnbond: 0x48a6a962,
+  bondWithdraw: 0x9ca4cd8a,
+  bondAddKey: 0x0a9ee5d8,
+  bondRemoveKey: 0x6b6b07b7,
+  bondSlash: 0x33ee22ff,
+  /** First field of a receipt, which is signed and never sent as a message of its own. */
+  bondReceipt: 0xf0c23a3c,
+  /** Bond to root: the value goes on to the root's owner. */
+  bondSlashed: 0x55c8a724,
+  /** First 32 bits of a bounce that carries the whole body. */
+  richBounce: 0xfffffffe,
 } as const;
 
 export type OpName = keyof typeof OP;
@@ -96,14 +112,22 @@ export const EXIT = {
   unknownText: 1013,
   notAChild: 1014,
   wrongContract: 1015,
+  cannotCover: 1016,
+  wrongExcessAddress: 1017,
+  proxyStakeTooLow: 1018,
+  unusableParams: 1019,
   walletExpired: 1030,
   walletBlocked: 1031,
   walletWrongSeqno: 1032,
   walletWrongSubwallet: 1033,
   walletBadSignature: 1034,
   walletTooPoor: 1035,
+  walletSendMode: 1036,
   walletOwnerOnly: 1040,
   walletUnknownCommand: 1041,
+  bondKeyNotListed: 1050,
+  bondNotAReceipt: 1051,
+  bondNoConflict: 1052,
   noSuchProxy: 2000,
 } as const;
 
@@ -123,7 +147,7 @@ const COMPUTE: ReadonlyMap<number, string> = new Map([
   [13, 'out of gas: the message value is too small'],
   [-14, 'out of gas: the message value is too small'],
   [EXIT.tokensNotGrown, 'the signed token total is not above the one already paid'],
-  [EXIT.balanceTooLow, 'the contract\'s balance is too low, or nothing can be withdrawn'],
+  [EXIT.balanceTooLow, 'the balance is too low for this request, or nothing can be withdrawn'],
   [EXIT.valueTooLow, 'the message value is too low for this request, or the stake is not higher than now'],
   [EXIT.unknownAddressType, 'the proxy description has a type that is not known'],
   [EXIT.payloadMismatch, 'operation or query id inside the signed cell differs from the outer one'],
@@ -137,14 +161,22 @@ const COMPUTE: ReadonlyMap<number, string> = new Map([
   [EXIT.unknownText, 'the contract does not know this text command'],
   [EXIT.notAChild, 'the sender is not the client or worker contract that belongs to the named owner'],
   [EXIT.wrongContract, 'the signed cell is meant for another contract'],
+  [EXIT.cannotCover, 'the proxy contract cannot pay this now; nothing was counted, so it can be sent again later'],
+  [EXIT.wrongExcessAddress, 'the address for spare TON is in a workchain that does not exist'],
+  [EXIT.proxyStakeTooLow, 'the proxy\'s stake is below the network\'s minimum, so the deposit was refused'],
+  [EXIT.unusableParams, 'the worker fee is above the price, or the client delay is longer than a bond can honour'],
   [EXIT.walletExpired, 'the external message has expired'],
   [EXIT.walletBlocked, 'the wallet is blocked by its owner'],
   [EXIT.walletWrongSeqno, 'the sequence number is not the next one: another message was sent meanwhile'],
   [EXIT.walletWrongSubwallet, 'the message is signed for another subwallet'],
   [EXIT.walletBadSignature, 'the signature is not the wallet key\'s'],
   [EXIT.walletTooPoor, 'the wallet holds less than 2 TON and sends nothing'],
+  [EXIT.walletSendMode, 'the send mode is one that the chain refuses'],
   [EXIT.walletOwnerOnly, 'only the wallet\'s owner may send to it'],
   [EXIT.walletUnknownCommand, 'the wallet does not know this command'],
+  [EXIT.bondKeyNotListed, 'the receipt key is not one that the bond lists'],
+  [EXIT.bondNotAReceipt, 'the signed cell is not a receipt of this bond on this network'],
+  [EXIT.bondNoConflict, 'the two receipts do not contradict each other'],
   [EXIT.noSuchProxy, 'no proxy is registered under this number'],
 ]);
 
