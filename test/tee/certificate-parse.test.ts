@@ -31,6 +31,8 @@ const sev: readonly TestExtension[] = [
 ];
 const simulated: TestExtension = { oid: OID.simulated, value: new Uint8Array(SIMULATED_EVIDENCE_BYTES) };
 
+const repeat = (length: number, bytes: Uint8Array): Uint8Array[] => Array.from({ length }, () => bytes);
+
 const malformed = (der: Uint8Array, message: RegExp): void => expectRefusal(() => parseCertificate(der), 'E_EVIDENCE_MALFORMED', message);
 const refused = (der: Uint8Array, message: RegExp): void => expectRefusal(() => parseCertificate(der), 'E_EVIDENCE_REFUSED', message);
 
@@ -106,7 +108,7 @@ describe('parseCertificate: structure', () => {
     ['a serial number of 21 bytes', build({ serial: tlv(2, new Uint8Array(21).fill(1)) }), /serial number has 21 bytes, expected at most 20/],
     ['a validity that ends before it starts', build({ notAfter: utcTime(NOW - 2 * 86_400_000) }), /validity ends before it starts/],
     ['a name that is not one', build({ issuer: sequence(sequence()), subject: sequence(sequence()) }), /issuer part .* expected set/],
-    ['a name of too many parts', build({ issuer: sequence(...new Array<Uint8Array>(33).fill(name('x').subarray(2))) }), /issuer has more than 32 parts/],
+    ['a name of too many parts', build({ issuer: sequence(...repeat(33, name('x').subarray(2))) }), /issuer has more than 32 parts/],
     ['a key of 31 bytes', build({ keyInfo: sequence(ED25519, bits(new Uint8Array(31))) }), /public key has 31 bytes, expected 32/],
     ['a signature of 63 bytes', build({ signature: bits(new Uint8Array(63)) }), /signature has 63 bytes, expected 64/],
     ['algorithm parameters', build({ outerAlgorithm: sequence(oid('1.3.101.112'), tlv(5)) }), /signature algorithm has 2 bytes left over/],
@@ -264,8 +266,8 @@ describe('parseCertificate: properties', () => {
       new Uint8Array(MAX_CERTIFICATE_BYTES).fill(0x30),
       sequence(new Uint8Array(MAX_CERTIFICATE_BYTES - 8).fill(0x05)),
       build({ issuer: sequence(new Uint8Array(40_000)), subject: sequence(new Uint8Array(40_000)) }),
-      build({ rawExtensions: [tlv(0xa3, sequence(...new Array<Uint8Array>(4000).fill(sequence(oid('1.2.3'), tlv(4)))))] }),
-      withExtensions({ oid: '2.5.29.17', value: sequence(...new Array<Uint8Array>(16_000).fill(tlv(0x82))) }),
+      build({ rawExtensions: [tlv(0xa3, sequence(...repeat(4000, sequence(oid('1.2.3'), tlv(4)))))] }),
+      withExtensions({ oid: '2.5.29.17', value: sequence(...repeat(16_000, tlv(0x82))) }),
     ];
     const started = performance.now();
     const before = process.memoryUsage().arrayBuffers;

@@ -1,0 +1,38 @@
+// The TLS identity of a running process: one key for its life, and a certificate that is made anew when half of its
+// validity has passed (certificates live for a day, WIRE.md section 3). Evidence is collected for each certificate.
+import type { Clock } from '../core/clock.ts';
+import { DEFAULT_LIFETIME_MS, makeCertificate } from './certificate-make.ts';
+import { generateTlsKeys } from './tls-keys.ts';
+import type { CertificateEvidence } from './certificate-evidence.ts';
+import type { MadeCertificate } from './certificate-make.ts';
+
+/** Clocks of peers may be behind this one by this much. */
+const SKEW_MS = 5 * 60_000;
+
+export interface TlsIdentitySource {
+  /** Raw Ed25519 public key, 32 bytes; stays the same. */
+  readonly publicKey: Uint8Array;
+  /** The certificate for connections made now. */
+  current(): MadeCertificate;
+  /** Ends the renewal. */
+  close(): void;
+}
+
+/** Makes a key and its first certificate. `onError` hears of a renewal that failed; the old certificate serves until it expires. */
+export async function createTlsIdentity(options: {
+  readonly clock: Clock;
+  evidence(publicKey: Uint8Array): CertificateEvidence | Promise<CertificateEvidence>;
+  readonly lifetimeMs?: number;
+  onError?(error: unknown): void;
+}): Promise<TlsIdentitySource> {
+  const { clock, lifetimeMs = DEFAULT_LIFETIME_MS } = options;
+  const keys = generateTlsKeys();
+  const make = async (): Promise<MadeCertificate> =>
+    makeCertificate({ keys, evidence: await options.evidence(keys.publicKey), notBefore: clock.now() - SKEW_MS, lifetimeMs: lifetimeMs + SKEW_MS });
+  let certificate = await make();
+  const timer = setInterval(() => {
+    make().then((made) => { certificate = made; }, (error: unknown) => options.onError?.(error));
+  }, lifetimeMs / 2);
+  timer.unref();
+  return { publicKey: keys.publicKey, current: () => certificate, close: () => clearInterval(timer) };
+}
