@@ -9,7 +9,7 @@ import { asCocoonError, NetworkError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import { Answering } from './answering.ts';
-import type { Connection, ConnectionHandlers, QueryOptions } from './connection.ts';
+import type { Connection, ConnectionHandlers, QueryOptions, TlPacket } from './connection.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FrameReader } from './framing.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -126,7 +126,7 @@ class WireConnection implements OpenConnection {
     return heeded(this.#query(query, options));
   }
 
-  send(packet: TlObject): Promise<void> {
+  send(packet: TlPacket): Promise<void> {
     return heeded(this.#send(packet));
   }
 
@@ -149,7 +149,7 @@ class WireConnection implements OpenConnection {
     return this.#queries.ask(query, options, (id) => this.#writer.write({ _: 'tcp.query', id, data: encodeBoxed(query) }, 'own'));
   }
 
-  async #send(packet: TlObject): Promise<void> {
+  async #send(packet: TlPacket): Promise<void> {
     if (this.#state === 'opening') await this.#ready.promise;
     if (!this.#isUp) throw this.#gone();
     this.#writer.write({ _: 'tcp.packet', data: encodeBoxed(packet) }, 'own');

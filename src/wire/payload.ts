@@ -1,10 +1,11 @@
-// What a tcp.query and a tcp.packet carry (WIRE.md section 7): exactly one function, exactly one object. A payload that
+// What a tcp.query and a tcp.packet carry (WIRE.md section 7): exactly one function, exactly one object
+// or function (`client.runQueryEx` and `proxy.runQueryEx` travel one way). A payload that
 // cannot be read is the session's to judge; without a session's opinion a query is answered, a packet closes.
 import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
-import type { ConnectionHandlers } from './connection.ts';
+import type { ConnectionHandlers, TlPacket } from './connection.ts';
 import { PROTOCOL_VIOLATION } from './remote-codes.ts';
 import { DECLARATIONS, decodeBoxed, isTlFunction } from './tl/codec.ts';
-import type { TlFunction, TlObject } from './tl/types.ts';
+import type { TlFunction } from './tl/types.ts';
 
 const KNOWN_IDS: ReadonlySet<number> = new Set(DECLARATIONS.map(({ id }) => id));
 
@@ -21,11 +22,9 @@ export function readQuery(handlers: ConnectionHandlers, data: Uint8Array): TlFun
 }
 
 /** Null for a packet to skip. Throws what closes the connection. */
-export function readPacket(handlers: ConnectionHandlers, data: Uint8Array): TlObject | null {
+export function readPacket(handlers: ConnectionHandlers, data: Uint8Array): TlPacket | null {
   try {
-    const packet = decodeBoxed(data);
-    if (!isTlFunction(packet)) return packet;
-    throw new NetworkError('E_PROTOCOL', `tcp.packet carries the function ${packet._}, expected an object`);
+    return decodeBoxed(data);
   } catch (thrown) {
     const error = asCocoonError(thrown);
     if (handlers.onBadPacket !== undefined) handlers.onBadPacket(data, error);
