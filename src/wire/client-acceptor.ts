@@ -1,12 +1,29 @@
 // The proxy's end of a client↔proxy connection (WIRE.md sections 9 and 11, WIRE-2026-04.md section 10).
 // Strict order connect → auth → Ready; a violation is answered with the specified error and then the connection closes.
 // Refuses versions without overlap, wrong secrets, too many or too large requests and request ids that are in use.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { NetworkError, RemoteError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
+import { NO_INFO } from './answer.ts';
 import type { AnswerSink } from './answer.ts';
+import { clientAnswers } from './answer-codec.ts';
+import type { Connection, TlPacket } from './connection.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerType } from './peer-info.ts';
+import { BASE_FLAG, toPaymentFields, toProxyParams, toSignedPayment, toWorkerType, toWorkerTypeV2 } from './peer-info-codec.ts';
+import { ERROR, failureOf, NOT_READY, PROTOCOL_VIOLATION, UNSPECIFIED } from './remote-codes.ts';
+import { createServing } from './serving.ts';
+import type { Serving } from './serving.ts';
+import {
+  bounded, closeSignal, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, incomplete, keyOrNull, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
+} from './session-common.ts';
+import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
-import type { VersionRange } from './versions.ts';
+import type {
+  ClientAuthorizeWithProxyLong, ClientAuthorizeWithProxyShort, ClientConnectToProxy, ClientRunQuery, ClientRunQueryEx, TlFunction, TlObject,
+} from './tl/types.ts';
+import { capabilitiesOf, chooseVersion, offeredRange, PROXY_VERSIONS } from './versions.ts';
+import type { Capabilities, VersionRange } from './versions.ts';
 
 /** What a client says in `client.connectToProxy`, after the checks that need no port. */
 export interface ClientHello {
@@ -88,3 +105,222 @@ export interface ClientAcceptorOptions {
   readonly authTimeoutMs?: number;
   readonly authorizeTimeoutMs?: number;
 }
+
+const DEFAULT_MAX_RUNNING = 64;
+const DEFAULT_MAX_QUERY_BYTES = MAX_FRAME_BYTES - 4096;
+/** What a frame has around the query at most: constructor, model name and the fixed fields. */
+const QUERY_OVERHEAD_BYTES = 4096;
+const DEFAULT_AUTH_MS = 600_000;
+const DEFAULT_AUTHORIZE_MS = 300_000;
+
+/** Takes a fresh connection of a client over. Everything it does from then on goes through `gate`. */
+export function acceptClient(connection: Connection, gate: ClientGate, options: ClientAcceptorOptions): ClientLink {
+  return new ClientAcceptor(connection, gate, options);
+}
+
+class ClientAcceptor implements ClientLink {
+  readonly #connection: Connection;
+  readonly #gate: ClientGate;
+  readonly #options: ClientAcceptorOptions;
+  readonly #timers: Timers;
+  readonly #closed: AbortSignal;
+  readonly #serving: Serving;
+  #phase: 'connect' | 'admitting' | 'auth' | 'authorizing' | 'ready' | 'closed' = 'connect';
+  #capabilities: Capabilities = capabilitiesOf(0);
+  #client: AdmittedClient | null = null;
+  #stopStepTimer: () => void = () => undefined;
+
+  constructor(connection: Connection, gate: ClientGate, options: ClientAcceptorOptions) {
+    this.#connection = connection;
+    this.#gate = gate;
+    this.#options = options;
+    this.#timers = options.timers ?? systemTimers;
+    this.#closed = closeSignal(connection);
+    this.#serving = createServing({
+      timers: this.#timers,
+      send: sendOver(connection),
+      maxRunning: options.maxRunningRequests ?? DEFAULT_MAX_RUNNING,
+      tooMany: { code: NOT_READY, message: 'too many active queries' },
+      maxRequestMs: options.maxRequestMs ?? DEFAULT_MAX_REQUEST_MS,
+    });
+    void connection.closed.then((reason) => {
+      this.#phase = 'closed';
+      this.#stopStepTimer();
+      this.#serving.closeAll(incomplete(reason));
+    });
+    this.#expectWithin(options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS, 'connect');
+    connection.handle({
+      onQuery: async (query) => this.#onQuery(query),
+      onPacket: (packet) => this.#onPacket(packet),
+      onBadQuery: lostPromise,
+    });
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get peer(): VerifiedPeer {
+    return this.#connection.peer;
+  }
+
+  get state(): ClientLink['state'] {
+    if (this.#phase === 'admitting') return 'connect';
+    return this.#phase === 'authorizing' ? 'auth' : this.#phase;
+  }
+
+  get runningRequests(): number {
+    return this.#serving.running;
+  }
+
+  get closed(): Promise<CocoonError | null> {
+    return this.#connection.closed;
+  }
+
+  async requestPayment(payment: RequestPayment): Promise<void> {
+    await this.#connection.send({
+      _: 'proxy.clientRequestPayment', request_id: payment.requestId, ...toPaymentFields(payment), request_tokens: payment.requestTokens,
+    });
+  }
+
+  close(reason?: CocoonError): void {
+    this.#serving.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
+    this.#connection.close(reason);
+  }
+
+  #expectWithin(timeoutMs: number, step: string): void {
+    this.#stopStepTimer();
+    this.#stopStepTimer = this.#timers.after(timeoutMs, () =>
+      this.close(new NetworkError('E_TIMEOUT', `client did not ${step} within ${timeoutMs} ms`)));
+  }
+
+  async #onQuery(query: TlFunction): Promise<TlObject> {
+    switch (query._) {
+      case 'client.connectToProxy': return this.#step(async () => this.#connect(query));
+      case 'client.authorizeWithProxyShort': case 'client.authorizeWithProxyLong': return this.#step(async () => this.#authorize(query));
+      case 'client.updatePaymentStatus': return { _: 'client.paymentStatus', ...toPaymentFields(await this.#ready().paymentStatus()) };
+      case 'client.getWorkerTypesV2': return { _: 'client.workerTypesV2', types: (await this.#ready().workerTypes()).map(toWorkerTypeV2) };
+      case 'client.getWorkerTypes': return { _: 'client.workerTypes', types: (await this.#ready().workerTypes()).map(toWorkerType) };
+      default:
+        if (query._.startsWith('worker.')) throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non worker');
+        throw lostPromise();
+    }
+  }
+
+  /** A step of the handshake: whatever goes wrong is told to the client, then the connection closes. */
+  async #step(run: () => Promise<TlObject>): Promise<TlObject> {
+    try {
+      return await run();
+    } catch (error) {
+      const { code, message } = failureOf(error);
+      const refusal = new RemoteError(code, message, { cause: error });
+      this.close(refusal);
+      throw refusal;
+    }
+  }
+
+  #ready(): AdmittedClient {
+    if (this.#phase !== 'ready' || this.#client === null) {
+      throw new RemoteError(PROTOCOL_VIOLATION, 'client request from non-ready connection');
+    }
+    return this.#client;
+  }
+
+  async #connect({ params, min_config_version }: ClientConnectToProxy): Promise<TlObject> {
+    if (this.#phase === 'ready') throw wrongConstructor();
+    if (this.#phase !== 'connect') throw new RemoteError(UNSPECIFIED, 'expected auth message');
+    this.#phase = 'admitting';
+    if ((params.flags & BASE_FLAG) === 0) throw new RemoteError(ERROR, 'tool old client');
+    if (params.is_test !== this.#options.isTest) throw new RemoteError(ERROR, 'test mode mismatch');
+    this.#gate.checkOwner(params.client_owner_address);
+    if (min_config_version > this.#gate.configVersion()) throw new RemoteError(ERROR, 'active config version is too low');
+    const version = chooseVersion(offeredRange(params), this.#options.versions ?? PROXY_VERSIONS);
+    const hello: ClientHello = { ownerAddress: params.client_owner_address, minConfigVersion: min_config_version, version };
+    const client = await this.#bounded(this.#options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS, async () => this.#gate.admit(hello, this));
+    this.#client = client;
+    this.#capabilities = capabilitiesOf(version);
+    this.#phase = 'auth';
+    this.#expectWithin(this.#options.authTimeoutMs ?? DEFAULT_AUTH_MS, 'authenticate');
+    const nonce = BigInt.asIntN(64, client.nonce);
+    return {
+      _: 'client.connectedToProxy',
+      params: toProxyParams(client.proxy, version),
+      client_sc_address: client.clientContractAddress,
+      auth: client.secretHash === null
+        ? { _: 'client.proxyConnectionAuthLong', nonce } : { _: 'client.proxyConnectionAuthShort', secret_hash: client.secretHash, nonce },
+      signed_payment: toSignedPayment(client.signedPayment),
+    };
+  }
+
+  async #authorize(query: ClientAuthorizeWithProxyShort | ClientAuthorizeWithProxyLong): Promise<TlObject> {
+    const client = this.#client;
+    if (this.#phase !== 'auth' || client === null) throw wrongConstructor();
+    this.#phase = 'authorizing';
+    this.#stopStepTimer();
+    if (query._ === 'client.authorizeWithProxyShort' && !isSecretOf(client.secretHash, query.data)) {
+      throw new RemoteError(UNSPECIFIED, 'sha256 mismatch');
+    }
+    const method: AuthMethod = query._ === 'client.authorizeWithProxyShort'
+      ? { kind: 'short', secret: query.data } : { kind: 'long', nonce: client.nonce };
+    const status = await this.#bounded(this.#options.authorizeTimeoutMs ?? DEFAULT_AUTHORIZE_MS, async (signal) => client.authorize(method, signal));
+    this.#phase = 'ready';
+    this.#connection.setMaxFrameBytes(Math.min(MAX_FRAME_BYTES, this.#maxQueryBytes + QUERY_OVERHEAD_BYTES));
+    const { signed_payment, db_tokens, max_tokens } = toPaymentFields(status);
+    return { _: 'client.authorizationWithProxySuccess', signed_payment, tokens_committed_to_db: db_tokens, max_tokens };
+  }
+
+  /** A port's answer; never later than the time limit or the end of the connection. */
+  #bounded<T>(timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return bounded(work, {
+      timers: this.#timers, closed: this.#closed, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy was not ready within ${timeoutMs} ms`),
+    });
+  }
+
+  get #maxQueryBytes(): number {
+    return this.#options.maxQueryBytes ?? DEFAULT_MAX_QUERY_BYTES;
+  }
+
+  #onPacket(packet: TlPacket): void {
+    if (this.#phase !== 'ready' || this.#client === null) return; // ignored silently (WIRE.md section 9.2)
+    switch (packet._) {
+      case 'client.runQuery': case 'client.runQueryEx':
+        this.#run(this.#client, packet);
+        break;
+      case 'client.cancelQuery':
+        if (this.#capabilities.cancellation) this.#serving.cancel(packet.request_id);
+        break;
+      default: // other packets mean nothing from a client
+    }
+  }
+
+  #run(client: AdmittedClient, packet: ClientRunQuery | ClientRunQueryEx): void {
+    const id = packet.request_id;
+    if (!this.#serving.isFree(id)) {
+      this.close(new NetworkError('E_PROTOCOL', 'client sent a request with the id of one that is running'));
+      return;
+    }
+    const ex = packet._ === 'client.runQueryEx';
+    const encoder = clientAnswers(id, { ex, times: this.#capabilities.times });
+    const request: ClientRequest = {
+      id, model: packet.model_name, query: packet.query, maxCoefficient: packet.max_coefficient, maxTokens: packet.max_tokens,
+      timeoutMs: packet.timeout * 1000, minConfigVersion: packet.min_config_version,
+      enableDebug: ex && packet.enable_debug === true, publicKey: ex ? keyOrNull(packet.public_key) : null,
+    };
+    const refusal = this.#refusalOf(request);
+    if (refusal !== null) {
+      this.#connection.send(encoder.error(PROTOCOL_VIOLATION, refusal, NO_INFO, false)).catch(() => undefined); // a lost connection tells the client
+      return;
+    }
+    this.#serving.start(id, request.timeoutMs, encoder, async (sink, signal) => client.run(request, sink, signal));
+  }
+
+  #refusalOf({ query, maxTokens, maxCoefficient }: ClientRequest): string | null {
+    if (query.byteLength > this.#maxQueryBytes) return `query has ${query.byteLength} bytes, expected at most ${this.#maxQueryBytes}`;
+    if (maxTokens < 0) return `max_tokens is ${maxTokens}, expected 0 or more`;
+    return maxCoefficient < 0 ? `max_coefficient is ${maxCoefficient}, expected 0 or more` : null;
+  }
+}
+
+/** Constant time; false where the client has no secret. */
+const isSecretOf = (secretHash: Uint8Array | null, secret: Uint8Array): boolean =>
+  secretHash !== null && timingSafeEqual(createHash('sha256').update(secret).digest(), secretHash);

@@ -1,10 +1,25 @@
 // The client's end of a client↔proxy connection (WIRE.md sections 9 and 11, WIRE-2026-04.md sections 1 and 10).
 // connect → port checks the proxy → auth → Ready. Refuses a proxy that the port refuses, a version that was not offered,
 // answers out of order and final messages without final info; a connection that ends fails every running request at once.
+import { abortError } from '../core/deadline.ts';
+import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { FinalInfo, HttpHead } from './answer.ts';
+import { readClientAnswer } from './answer-codec.ts';
+import { createAsking, nextHopSeconds } from './asking.ts';
+import type { Connection, TlPacket } from './connection.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerInstance } from './peer-info.ts';
+import {
+  BASE_FLAG, fromPaymentFields, fromProxyParams, fromSignedPayment, fromWorkerTypeV2, counter, NO_COEFFICIENT,
+} from './peer-info-codec.ts';
+import {
+  ask, bounded, closeSignal, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, DEFAULT_STATUS_MS, defaultRandom, incomplete, lostPromise,
+  MAX_FRAME_BYTES, pollPayments, sendOver,
+} from './session-common.ts';
+import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
+import type { ClientConnectedToProxy } from './tl/types.ts';
+import { acceptedVersion, capabilitiesOf, CLIENT_VERSIONS, VERSION_FLAG } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
 
 export type AuthChallenge =
@@ -95,7 +110,8 @@ export interface ClientSession {
   /**
    * Sends the request when iteration starts; events in order: one head, parts, one end. Throws AnswerError (the peer's error),
    * E_TIMEOUT (own deadline), E_CLOSED (incomplete: the connection ended), E_PROTOCOL (out of order), E_BACKLOG (not read fast
-   * enough), E_INTERRUPTED (aborted). Leaving the loop early cancels the request.
+   * enough), E_TOO_LARGE and E_BUSY (not sent), or the signal's reason (E_CLOSED when it is not an error of ours).
+   * Leaving the loop early cancels the request.
    */
   ask(request: AskRequest): AsyncGenerator<AnswerEvent, void, undefined>;
   /** `client.getWorkerTypesV2`, or the first version where the proxy does not know it. */
@@ -103,4 +119,185 @@ export interface ClientSession {
   /** Asks for the payment status now; the port gets it too. */
   updatePaymentStatus(): Promise<PaymentStatus>;
   close(reason?: CocoonError): void;
+}
+
+const DEFAULT_LONG_AUTH_MS = 300_000;
+/** How long a request given up may wait for the proxy's confirmation; only its id is kept meanwhile. */
+const CANCEL_GRACE_MS = 5_000;
+const MODELS_TIMEOUT_MS = 10_000;
+const KEY_BYTES = 32;
+const ENABLE_DEBUG_FLAG = 1;
+const PUBLIC_KEY_FLAG = 2;
+
+/**
+ * Makes the handshake over a fresh connection and takes the connection over. Rejects with the port's error, RemoteError (the proxy
+ * refused), E_TIMEOUT, E_PROTOCOL or E_CLOSED; the connection is then closed.
+ */
+export async function openClientSession(connection: Connection, port: ClientSessionPort, options: ClientSessionOptions): Promise<ClientSession> {
+  const { timers = systemTimers, random = defaultRandom, versions = CLIENT_VERSIONS } = options;
+  const closed = closeSignal(connection);
+  let receive: (packet: TlPacket) => void = () => undefined; // nothing is expected before Ready
+  connection.handle({
+    onQuery: async () => {
+      throw lostPromise();
+    },
+    onPacket: (packet) => receive(packet),
+  });
+  try {
+    const offer = await connectToProxy(connection, versions, options);
+    // The chain may have to be asked, so the port has as long as a long authentication; its own limits are tighter.
+    const answer = await bounded((signal) => port.checkProxy(offer, signal), {
+      timers, closed, timeoutMs: options.longAuthTimeoutMs ?? DEFAULT_LONG_AUTH_MS, late: () => new NetworkError('E_TIMEOUT', 'proxy could not be checked in time'),
+    });
+    port.paymentStatus(await authorize(connection, offer, answer, options));
+    connection.setMaxFrameBytes(MAX_FRAME_BYTES);
+    const session = readySession(connection, port, offer, { ...options, timers, random });
+    receive = session.receive;
+    return session.session;
+  } catch (error) {
+    const known = asCocoonError(error);
+    connection.close(known);
+    throw known;
+  }
+}
+
+async function connectToProxy(connection: Connection, versions: VersionRange, options: ClientSessionOptions): Promise<ProxyOffer> {
+  const answer = await ask(connection, {
+    _: 'client.connectToProxy',
+    params: {
+      _: 'client.params', flags: BASE_FLAG | VERSION_FLAG, client_owner_address: options.ownerAddress, is_test: options.isTest,
+      min_proto_version: versions.min, max_proto_version: versions.max,
+    },
+    min_config_version: options.minConfigVersion(),
+  }, 'client.connectedToProxy', { timeoutMs: options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS });
+  return {
+    proxy: fromProxyParams(answer.params, options.isTest),
+    clientContractAddress: answer.client_sc_address,
+    auth: challengeOf(answer),
+    signedPayment: fromSignedPayment(answer.signed_payment),
+    version: acceptedVersion(answer.params, versions),
+  };
+}
+
+function challengeOf({ auth }: ClientConnectedToProxy): AuthChallenge {
+  const nonce = BigInt.asUintN(64, auth.nonce);
+  return auth._ === 'client.proxyConnectionAuthShort' ? { kind: 'short', secretHash: auth.secret_hash, nonce } : { kind: 'long', nonce };
+}
+
+async function authorize(connection: Connection, offer: ProxyOffer, answer: AuthAnswer, options: ClientSessionOptions): Promise<PaymentStatus> {
+  if (answer.kind === 'short' && offer.auth.kind === 'long') {
+    throw new NetworkError('E_PROTOCOL', 'proxy demands long authentication, the client has only a secret');
+  }
+  const result = answer.kind === 'short'
+    ? await connection.query({ _: 'client.authorizeWithProxyShort', data: answer.secret }, { timeoutMs: options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS })
+    : await connection.query({ _: 'client.authorizeWithProxyLong' }, { timeoutMs: options.longAuthTimeoutMs ?? DEFAULT_LONG_AUTH_MS });
+  switch (result._) {
+    case 'client.authorizationWithProxySuccess':
+      return fromPaymentFields({ signed_payment: result.signed_payment, db_tokens: result.tokens_committed_to_db, max_tokens: result.max_tokens });
+    case 'client.authorizationWithProxyFailed': throw new RemoteError(result.error_code, result.error);
+    default: throw new NetworkError('E_PROTOCOL', `proxy answered ${result._}, expected the result of the authorisation`);
+  }
+}
+
+type ReadyOptions = ClientSessionOptions & { readonly timers: Timers; random(size: number): Uint8Array };
+
+function readySession(connection: Connection, port: ClientSessionPort, offer: ProxyOffer, options: ReadyOptions) {
+  const capabilities = capabilitiesOf(offer.version);
+  const asking = createAsking({
+    timers: options.timers,
+    random: options.random,
+    send: sendOver(connection),
+    cancelMessage: capabilities.cancellation ? (request_id) => ({ _: 'client.cancelQuery', request_id }) : null,
+    maxQueuedBytes: options.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
+    graceMs: CANCEL_GRACE_MS,
+  });
+  void connection.closed.then((reason) => asking.closeAll(incomplete(reason)));
+
+  const updatePaymentStatus = async (): Promise<PaymentStatus> => {
+    const timeoutMs = options.statusTimeoutMs ?? DEFAULT_STATUS_MS;
+    const status = fromPaymentFields(await ask(connection, { _: 'client.updatePaymentStatus' }, 'client.paymentStatus', { timeoutMs }));
+    port.paymentStatus(status);
+    return status;
+  };
+  pollPayments(connection, options.timers, options.random, updatePaymentStatus);
+
+  /** A throw from here makes the connection close with it. */
+  const receive = (packet: TlPacket): void => {
+    const piece = readClientAnswer(packet);
+    if (piece !== null) {
+      asking.deliver(piece);
+    } else if (packet._ === 'proxy.clientRequestPayment') {
+      port.requestPayment({
+        requestId: packet.request_id, requestTokens: counter('request_tokens', packet.request_tokens), ...fromPaymentFields(packet),
+      });
+    }
+  };
+
+  const session: ClientSession = {
+    version: offer.version,
+    capabilities,
+    offer,
+    get runningRequests() {
+      return asking.running;
+    },
+    closed: connection.closed,
+    async *ask(request) {
+      if (request.signal?.aborted === true) throw abortError(request.signal);
+      const asked = asking.start((id) => runMessage(request, id, capabilities, options.minConfigVersion()), request.timeoutMs, request.signal);
+      try {
+        for (;;) {
+          const event = await asked.queue.next();
+          if (event.kind !== 'end') {
+            yield event;
+            continue;
+          }
+          if (event.bytes.byteLength > 0) yield { kind: 'part', bytes: event.bytes };
+          yield { kind: 'end', info: event.info };
+          return;
+        }
+      } finally {
+        asked.giveUp(new NetworkError('E_CLOSED', 'answer was not read to its end'));
+      }
+    },
+    models: (signal) => listModels(connection, signal),
+    updatePaymentStatus,
+    close(reason) {
+      asking.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
+      connection.close(reason);
+    },
+  };
+  return { session, receive };
+}
+
+/** `client.runQueryEx`, or `client.runQuery` for a proxy of version 0. */
+function runMessage(request: AskRequest, requestId: Uint8Array, capabilities: Capabilities, minConfigVersion: number): TlPacket {
+  const base = {
+    model_name: request.model, query: request.query, max_coefficient: request.maxCoefficient, max_tokens: request.maxTokens,
+    timeout: nextHopSeconds(request.timeoutMs), request_id: requestId, min_config_version: minConfigVersion,
+  };
+  if (!capabilities.exAnswers) return { _: 'client.runQuery', ...base };
+  return {
+    _: 'client.runQueryEx', ...base,
+    flags: ENABLE_DEBUG_FLAG | (capabilities.promptKeys ? PUBLIC_KEY_FLAG : 0),
+    enable_debug: request.enableDebug ?? false,
+    ...(capabilities.promptKeys && { public_key: request.publicKey ?? new Uint8Array(KEY_BYTES) }),
+  };
+}
+
+async function listModels(connection: Connection, signal: AbortSignal | undefined): Promise<ModelListing[]> {
+  const queryOptions = { timeoutMs: MODELS_TIMEOUT_MS, ...(signal !== undefined && { signal }) };
+  try {
+    const { types } = await ask(connection, { _: 'client.getWorkerTypesV2' }, 'client.workerTypesV2', queryOptions);
+    return types.map(fromWorkerTypeV2).map(({ model, workers }) => ({
+      model, activeWorkers: workers.length, workers,
+      minCoefficient: workers.reduce<number | null>((lowest, { coefficient }) => Math.min(lowest ?? coefficient, coefficient), null),
+    }));
+  } catch (error) {
+    if (!(error instanceof RemoteError)) throw error; // only a proxy that answers may be an old one
+  }
+  const { types } = await ask(connection, { _: 'client.getWorkerTypes' }, 'client.workerTypes', queryOptions);
+  return types.map(({ name, active_workers, coefficient_min }) => ({
+    model: name, activeWorkers: active_workers, workers: null,
+    minCoefficient: active_workers === 0 || coefficient_min === NO_COEFFICIENT ? null : coefficient_min,
+  }));
 }

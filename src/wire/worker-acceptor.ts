@@ -2,11 +2,27 @@
 // None → Compare → (CompareExt) → Finishing → Ready; a query out of turn is answered with an error and closes.
 // Refuses workers whose parameters are out of range; answers out of order, duplicate heads and missing final info fail
 // their request only; a connection that ends fails every running request at once.
+import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
+import { AnswerError } from './answer.ts';
 import type { AnswerSink, FinalInfo } from './answer.ts';
+import { readWorkerAnswer } from './answer-codec.ts';
+import { createAsking, nextHopSeconds } from './asking.ts';
+import type { Asked, Asking } from './asking.ts';
+import type { Connection, TlPacket } from './connection.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
+import { BASE_FLAG, counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
+import { ERROR, FAILURE, failureOf, NOT_READY, PROTOCOL_VIOLATION } from './remote-codes.ts';
+import {
+  bounded, closeSignal, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
+} from './session-common.ts';
+import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
+import type {
+  TlFunction, TlObject, WorkerCompareBalanceWithProxy, WorkerConnectToProxy, WorkerExtendedCompareBalanceWithProxy, WorkerParams,
+} from './tl/types.ts';
+import { capabilitiesOf, chooseVersion, offeredRange, PROXY_VERSIONS } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
 import type { WorkerBalance } from './worker-session.ts';
 
@@ -103,4 +119,298 @@ export interface WorkerAcceptorOptions {
   readonly maxQueuedBytes?: number;
   /** How long a cancelled request waits for the worker to confirm before its slot counts as free; default 5 s. */
   readonly cancelGraceMs?: number;
+}
+
+/** Prices are below this (WIRE.md section 10). */
+const COEFFICIENT_LIMIT = 1_000_000_000;
+const DEFAULT_STEP_MS = 60_000;
+const DEFAULT_CANCEL_GRACE_MS = 5_000;
+const KEY_BYTES = 32;
+const ENABLE_DEBUG_FLAG = 1;
+const PRIVATE_KEY_FLAG = 2;
+/** What the comparison says when the extended one is to follow; any number but 0 does. */
+const NOT_AGREED = 1;
+
+/** Takes a fresh connection of a worker over. Everything it does from then on goes through `gate`. */
+export function acceptWorker(connection: Connection, gate: WorkerGate, options: WorkerAcceptorOptions): WorkerLink {
+  return new WorkerAcceptor(connection, gate, options);
+}
+
+class WorkerAcceptor implements WorkerLink {
+  readonly #connection: Connection;
+  readonly #gate: WorkerGate;
+  readonly #options: WorkerAcceptorOptions;
+  readonly #timers: Timers;
+  readonly #closed: AbortSignal;
+  #phase: WorkerLink['state'] = 'connect';
+  /** A step is being answered; the next one may only come after. */
+  #busy = false;
+  #capabilities: Capabilities | null = null;
+  #worker: AdmittedWorker | null = null;
+  #asking: Asking | null = null;
+  /** The proxy is told of readiness after the answer of the last step has left; changes until then are kept here. */
+  #disabled = true;
+  #announced = false;
+  #stopStepTimer: () => void = () => undefined;
+
+  constructor(connection: Connection, gate: WorkerGate, options: WorkerAcceptorOptions) {
+    this.#connection = connection;
+    this.#gate = gate;
+    this.#options = options;
+    this.#timers = options.timers ?? systemTimers;
+    this.#closed = closeSignal(connection);
+    void connection.closed.then((reason) => {
+      this.#phase = 'closed';
+      this.#stopStepTimer();
+      this.#asking?.closeAll(incomplete(reason));
+    });
+    this.#startStepTimer();
+    connection.handle({
+      onQuery: async (query) => this.#onQuery(query),
+      onPacket: async (packet) => this.#onPacket(packet),
+      onBadQuery: lostPromise,
+    });
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get peer(): VerifiedPeer {
+    return this.#connection.peer;
+  }
+
+  get state(): WorkerLink['state'] {
+    return this.#phase;
+  }
+
+  get capabilities(): Capabilities | null {
+    return this.#capabilities;
+  }
+
+  get runningRequests(): number {
+    return this.#asking?.running ?? 0;
+  }
+
+  get closed(): Promise<CocoonError | null> {
+    return this.#connection.closed;
+  }
+
+  async requestPayment(payment: WorkerRequestPayment): Promise<void> {
+    await this.#connection.send({
+      _: 'proxy.workerRequestPayment', request_id: payment.requestId, ...toPaymentFields(payment),
+      request_tokens: payment.requestTokens, request_client_owner: payment.clientOwner,
+    });
+  }
+
+  close(reason?: CocoonError): void {
+    this.#asking?.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
+    this.#connection.close(reason);
+  }
+
+  async run(request: RunRequest, sink: AnswerSink, signal: AbortSignal): Promise<RunOutcome> {
+    const capabilities = this.#capabilities;
+    if (this.#phase !== 'ready' || capabilities === null || this.#asking === null) {
+      await failSink(sink, new RemoteError(NOT_READY, 'worker is not ready'));
+      return { id: new Uint8Array(KEY_BYTES), kind: 'failed', info: null };
+    }
+    const asked = this.#asking.start((id) => runMessage(request, id, capabilities), request.timeoutMs, signal);
+    const kind = await relay(asked, sink, signal);
+    return { id: asked.id, kind, info: await asked.settled };
+  }
+
+  #startStepTimer(): void {
+    const timeoutMs = this.#options.stepTimeoutMs ?? DEFAULT_STEP_MS;
+    this.#stopStepTimer();
+    this.#stopStepTimer = this.#timers.after(timeoutMs, () =>
+      this.close(new NetworkError('E_TIMEOUT', `worker did not go on with the handshake within ${timeoutMs} ms`)));
+  }
+
+  async #onQuery(query: TlFunction): Promise<TlObject> {
+    switch (query._) {
+      case 'worker.connectToProxy': return this.#step('connect', async () => this.#connect(query));
+      case 'worker.compareBalanceWithProxy': return this.#step('compare', async (worker) => this.#compare(worker(), query));
+      case 'worker.extendedCompareBalanceWithProxy':
+        return this.#step('compare-extended', async (worker) => this.#compareExtended(worker(), query));
+      case 'worker.proxyHandshakeComplete': return this.#step('finishing', async (worker) => this.#complete(worker(), query.is_disabled));
+      case 'worker.updatePaymentStatus':
+        if (this.#phase !== 'ready' || this.#worker === null) throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non-ready connection');
+        return { _: 'worker.paymentStatus', ...toPaymentFields(await this.#worker.paymentStatus()) };
+      default:
+        if (query._.startsWith('client.')) throw new RemoteError(PROTOCOL_VIOLATION, 'client request from non client');
+        throw lostPromise();
+    }
+  }
+
+  /** A step of the handshake, allowed in one state only: whatever goes wrong is told to the worker, then the connection closes. */
+  async #step(state: WorkerLink['state'], run: (worker: () => AdmittedWorker) => Promise<TlObject>): Promise<TlObject> {
+    try {
+      if (this.#phase !== state || this.#busy) throw wrongConstructor();
+      this.#busy = true;
+      this.#stopStepTimer();
+      const answer = await run(() => {
+        if (this.#worker === null) throw wrongConstructor();
+        return this.#worker;
+      });
+      if (!this.#closed.aborted && this.#phase !== 'ready') this.#startStepTimer();
+      return answer;
+    } catch (error) {
+      const { code, message } = failureOf(error);
+      const refusal = new RemoteError(code, message, { cause: error });
+      this.close(refusal);
+      throw refusal;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #connect({ params }: WorkerConnectToProxy): Promise<TlObject> {
+    this.#gate.checkImage(this.peer);
+    const hello = checkParams(params, this.#options, this.#gate);
+    const worker = await this.#bounded(async () => this.#gate.admit(hello, this));
+    this.#worker = worker;
+    this.#capabilities = capabilitiesOf(hello.version);
+    this.#phase = 'compare';
+    return {
+      _: 'worker.connectedToProxy', params: toProxyParams(worker.proxy, hello.version), worker_sc_address: worker.workerContractAddress,
+    };
+  }
+
+  async #compare(worker: AdmittedWorker, query: WorkerCompareBalanceWithProxy): Promise<TlObject> {
+    const claim: WorkerBalance = {
+      chainTokens: counter('tokens_committed_to_blockchain', query.tokens_committed_to_blockchain),
+      dbTokens: counter('tokens_committed_to_db', query.tokens_committed_to_db),
+      maxTokens: counter('max_tokens', query.max_tokens),
+    };
+    const { status, agreed } = await this.#bounded(async () => worker.compareBalance(claim));
+    this.#phase = agreed ? 'finishing' : 'compare-extended';
+    return {
+      _: 'worker.compareBalanceWithProxyResult', signed_payment: toSignedPayment(status.signedPayment),
+      tokens_committed_to_db: status.dbTokens, max_tokens: status.maxTokens, error_code: agreed ? 0 : NOT_AGREED,
+    };
+  }
+
+  async #compareExtended(worker: AdmittedWorker, query: WorkerExtendedCompareBalanceWithProxy): Promise<TlObject> {
+    const dbTokens = counter('tokens_committed_to_db', query.tokens_committed_to_db);
+    await this.#bounded(async () => worker.extendedCompare(dbTokens, query.other));
+    this.#phase = 'finishing';
+    return { _: 'worker.extendedCompareBalanceWithProxyResult', error_code: 0 };
+  }
+
+  async #complete(worker: AdmittedWorker, disabled: boolean): Promise<TlObject> {
+    const { random = defaultRandom } = this.#options;
+    this.#asking = createAsking({
+      timers: this.#timers,
+      random,
+      send: sendOver(this.#connection),
+      cancelMessage: this.#capabilities?.cancellation === true ? (request_id) => ({ _: 'proxy.cancelQuery', request_id }) : null,
+      maxQueuedBytes: this.#options.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
+      graceMs: this.#options.cancelGraceMs ?? DEFAULT_CANCEL_GRACE_MS,
+    });
+    this.#connection.setMaxFrameBytes(MAX_FRAME_BYTES);
+    this.#disabled = disabled;
+    this.#phase = 'ready';
+    setImmediate(() => this.#announce(worker)); // a request must not overtake this answer
+    return { _: 'worker.proxyHandshakeCompleted' };
+  }
+
+  #announce(worker: AdmittedWorker): void {
+    if (this.#phase !== 'ready') return;
+    this.#announced = true;
+    try {
+      worker.ready(this.#disabled);
+    } catch (error) {
+      this.close(asCocoonError(error));
+    }
+  }
+
+  #bounded<T>(work: () => Promise<T>): Promise<T> {
+    const timeoutMs = this.#options.stepTimeoutMs ?? DEFAULT_STEP_MS;
+    return bounded(work, {
+      timers: this.#timers, closed: this.#closed, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy was not ready within ${timeoutMs} ms`),
+    });
+  }
+
+  /** A throw makes the connection close with it. */
+  #onPacket(packet: TlPacket): void {
+    if (this.#phase !== 'ready' || this.#worker === null) return;
+    const piece = readWorkerAnswer(packet);
+    if (piece !== null) {
+      this.#asking?.deliver(piece);
+    } else if (packet._ === 'worker.enabledDisabled') {
+      this.#disabled = packet.disabled !== 0;
+      if (this.#announced) this.#worker.enabled(this.#disabled);
+    } else if (packet._ === 'worker.newCoefficient') {
+      this.#worker.coefficient(checkCoefficient(packet.new_coefficient));
+    }
+  }
+}
+
+/** The checks of WIRE.md section 10 step 1, in its order. */
+function checkParams(params: WorkerParams, options: WorkerAcceptorOptions, gate: WorkerGate): WorkerHello {
+  const refuse = (text: string): never => {
+    throw new RemoteError(PROTOCOL_VIOLATION, text);
+  };
+  if ((params.flags & BASE_FLAG) === 0) throw new RemoteError(ERROR, 'too old worker');
+  if (params.is_test !== options.isTest) throw new RemoteError(ERROR, 'test mode mismatch');
+  if (params.model === '') refuse('model is empty, expected a name');
+  const coefficient = checkCoefficient(params.coefficient);
+  const maxActiveRequests = params.max_active_requests ?? 0;
+  const proxyCount = params.proxy_cnt ?? 0;
+  if (maxActiveRequests < 1) refuse(`max_active_requests is ${maxActiveRequests}, expected at least 1`);
+  if (proxyCount < 1) refuse(`proxy_cnt is ${proxyCount}, expected at least 1`);
+  gate.checkModel(params.model);
+  const version = chooseVersion(offeredRange(params), options.versions ?? PROXY_VERSIONS);
+  return {
+    ownerAddress: params.worker_owner_address, model: params.model, coefficient, proxyCount, maxActiveRequests, version,
+    machineDescription: params.machine_description_json ?? null,
+  };
+}
+
+function checkCoefficient(coefficient: number): number {
+  if (coefficient < 0 || coefficient >= COEFFICIENT_LIMIT) {
+    throw new RemoteError(PROTOCOL_VIOLATION, `coefficient is ${coefficient}, expected 0 to ${COEFFICIENT_LIMIT - 1}`);
+  }
+  return coefficient;
+}
+
+/** `proxy.runQueryEx`, or `proxy.runQuery` for a worker of version 0. */
+function runMessage(request: RunRequest, requestId: Uint8Array, capabilities: Capabilities): TlPacket {
+  const base = {
+    query: request.query, signed_payment: toSignedPayment(request.signedPayment), coefficient: BigInt(request.coefficient),
+    timeout: nextHopSeconds(request.timeoutMs), request_id: requestId,
+  };
+  if (!capabilities.exAnswers) return { _: 'proxy.runQuery', ...base };
+  return {
+    _: 'proxy.runQueryEx', ...base,
+    flags: ENABLE_DEBUG_FLAG | (capabilities.promptKeys ? PRIVATE_KEY_FLAG : 0),
+    enable_debug: request.enableDebug,
+    ...(capabilities.promptKeys && { private_key: request.privateKey ?? new Uint8Array(KEY_BYTES) }),
+  };
+}
+
+/** Moves an answer into its sink until it ends. The sink's pace holds back this answer only; its failure gives the request up. */
+async function relay(asked: Asked, sink: AnswerSink, signal: AbortSignal): Promise<RunOutcome['kind']> {
+  try {
+    for (;;) {
+      const event = await asked.queue.next();
+      if (event.kind === 'end') {
+        await sink.end(event.info, event.bytes).catch(() => undefined); // the answer was complete, whoever is left to read it
+        return 'ended';
+      }
+      await Promise.race([event.kind === 'head' ? sink.head(event.head) : sink.part(event.bytes), asked.queue.aborted]);
+    }
+  } catch (error) {
+    asked.giveUp(asCocoonError(error));
+    await failSink(sink, error);
+    return signal.aborted ? 'cancelled' : 'failed';
+  }
+}
+
+async function failSink(sink: AnswerSink, error: unknown): Promise<void> {
+  const { code, message } = failureOf(error);
+  // A worker that breaks the protocol is not the client's violation.
+  const said = error instanceof NetworkError && error.code === 'E_PROTOCOL' ? FAILURE : code;
+  const info = error instanceof AnswerError && error.info !== null ? error.info : undefined;
+  await sink.fail(said, message, info).catch(() => undefined); // its reader is gone too
 }
