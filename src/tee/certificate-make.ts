@@ -5,6 +5,7 @@ import { createHash, randomBytes, sign } from 'node:crypto';
 import type { CertificateEvidence } from './certificate-evidence.ts';
 import { evidenceExtensions } from './certificate-evidence.ts';
 import { parseCertificate } from './certificate-parse.ts';
+import { verifyCertificate } from './certificate-verify.ts';
 import { spkiOfRaw } from './tls-keys.ts';
 import type { TlsKeys } from './tls-keys.ts';
 
@@ -37,8 +38,9 @@ export interface MadeCertificate {
 }
 
 /**
- * Makes and signs a certificate, and reads it back: what our own parser refuses is never handed out.
- * Evidence for another key throws only at the verifier; sizes of evidence that nobody would accept throw here (AttestationError).
+ * Makes and signs a certificate, then reads and verifies it: what every peer would refuse is never handed out.
+ * Throws AttestationError for evidence of a wrong size, a lifetime below zero, or a private key that is not the public key's.
+ * Whether the evidence itself is good is left to the peer.
  */
 export async function makeCertificate(request: CertificateRequest): Promise<MadeCertificate> {
   const { keys, evidence } = request;
@@ -46,6 +48,7 @@ export async function makeCertificate(request: CertificateRequest): Promise<Made
   const notAfter = notBefore + Math.floor((request.lifetimeMs ?? DEFAULT_LIFETIME_MS) / 1000) * 1000;
   const der = await unsignedCertificate(keys.publicKey, evidence, notBefore, notAfter);
   der.set(sign(null, parseCertificate(der).signedBytes, keys.privateKey), der.length - SIGNATURE_BYTES);
+  verifyCertificate(parseCertificate(der), notBefore);
   const base64 = Buffer.from(der).toString('base64').replace(/.{64}(?=.)/g, '$&\n');
   return {
     certificateDer: der,

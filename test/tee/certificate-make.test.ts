@@ -93,6 +93,12 @@ describe('makeCertificate (WIRE.md section 3)', () => {
     await expect(makeCertificate({ keys, evidence: evidence(MAX_QUOTE_BYTES + 1), notBefore: NOW })).rejects.toMatchObject({ code: 'E_EVIDENCE_MALFORMED' });
   });
 
+  it('makeCertificate: refuses a private key of another public key, and a lifetime below zero', async () => {
+    const mixed = { privateKey: fixedKey(1), publicKey: tlsKeysOf(fixedKey(2)).publicKey };
+    await expect(makeCertificate({ keys: mixed, evidence: { family: 'none' }, notBefore: NOW })).rejects.toMatchObject({ code: 'E_EVIDENCE_REFUSED' });
+    await expect(makeCertificate({ keys, evidence: { family: 'none' }, notBefore: NOW, lifetimeMs: -1000 })).rejects.toMatchObject({ code: 'E_EVIDENCE_MALFORMED' });
+  });
+
   it('makeCertificate: a process that makes one writes no warning', () => {
     const root = new URL('../../', import.meta.url);
     const script = `

@@ -10,8 +10,8 @@ import { expectRefusal } from './expect-error.ts';
 import { jsonVector, vector } from './vectors.ts';
 
 interface ImagesVector {
-  readonly tdx: Readonly<Record<'mr_td' | 'mr_config_id' | 'mr_owner' | 'mr_owner_config' | 'image_hash', string>> & { readonly rtmr: readonly [string, string, string, string] };
-  readonly sev: { readonly measurement: string; readonly image_hash: string };
+  readonly tdx: Readonly<Record<'mr_td' | 'mr_config_id' | 'mr_owner' | 'mr_owner_config' | 'serialized_report' | 'image_hash', string>> & { readonly rtmr: readonly [string, string, string, string] };
+  readonly sev: { readonly measurement: string; readonly serialized_report: string; readonly image_hash: string };
   readonly hash_of_absent_attestation: { readonly tdx_all_zero_report: string; readonly sev_all_zero_report: string };
   readonly report_data_rule: { readonly tls_public_key: string; readonly report_data: string };
 }
@@ -29,6 +29,16 @@ describe('image hashes (WIRE.md section 4, WIRE-2026-04.md section 7.3)', () => 
     const measured = Object.fromEntries(Object.entries(fields).map(([name, hex]) => [name, fromHex(hex)])) as Record<keyof typeof fields, Uint8Array>;
     expect(toHex(tdxImageHash(measured))).toBe(tdx.image_hash);
     expect(() => tdxImageHash({ ...measured, rtmr2: new Uint8Array(47) })).toThrow(RangeError);
+  });
+
+  it('tdxImageHash: takes the registers as they stand in the AttestedPeerInfo frame (WIRE.md section 6)', () => {
+    const frame = fromHex(images.tdx.serialized_report);
+    const register = (index: number): Uint8Array => frame.subarray(index * 48, (index + 1) * 48);
+    expect(toHex(tdxImageHash({
+      mrTd: register(0), mrConfigId: register(1), mrOwner: register(2), mrOwnerConfig: register(3),
+      rtmr0: register(4), rtmr1: register(5), rtmr2: register(6), rtmr3: register(7),
+    }))).toBe(images.tdx.image_hash);
+    expect(toHex(sevImageHash(fromHex(images.sev.serialized_report).subarray(0, 48)))).toBe(images.sev.image_hash);
   });
 
   it('sevImageHash: reproduces the vector', () => {
