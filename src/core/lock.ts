@@ -8,6 +8,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { open, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { abortError } from './deadline.ts';
 import { ConfigError } from './errors.ts';
 import type { CocoonError } from './errors.ts';
 import { ensureFolder, listFolder, removeFile } from './files.ts';
@@ -125,7 +126,8 @@ async function acquire(path: string, folder: string, options: LockOptions): Prom
         ?? new ConfigError('E_STATE', `cannot use ${path}: ${describeHolder(holder)} is using it`, { hint: 'wait for it to finish, or stop it' });
     }
     // Random, so that two contenders that saw each other do not meet again.
-    await sleep(POLL_MS * (0.5 + Math.random()), options.signal);
+    await sleep(POLL_MS * (0.5 + Math.random()), options.signal).catch(() => undefined);
+    if (options.signal?.aborted === true) throw abortError(options.signal);
   }
 }
 

@@ -111,7 +111,7 @@ describe('withLock', () => {
   it('stops waiting when the signal is aborted', async () => {
     await withLock(path, async () => {
       const waiting = withLock(path, async () => 0, { timeoutMs: 60_000, signal: AbortSignal.timeout(50) });
-      await expect(waiting).rejects.toMatchObject({ name: 'TimeoutError' });
+      await expect(waiting).rejects.toMatchObject({ code: 'E_CLOSED' });
     }, { timeoutMs: 0 });
   });
 });
