@@ -29,6 +29,8 @@ const INT_BYTES = 4;
 const LONG_BYTES = 8;
 const INT128_BYTES = 16;
 const INT256_BYTES = 32;
+/** A # is not negative as an int32. */
+const MAX_BIT = 30;
 
 /** Checks the declarations against one another (unique names and ids) and prepares to compile them. */
 export function createSchema(declarations: readonly TlDeclaration[]): TlSchema {
@@ -97,7 +99,7 @@ interface CompiledField {
 }
 
 function compileConstructor(schema: TlSchema, { name, fields }: TlDeclaration): TlCodec {
-  const compiled = fields.map((field) => compileField(schema, name, field));
+  const compiled = fields.map((field, index) => compileField(schema, name, field, fields.slice(0, index)));
   return {
     encode(writer, value) {
       if (constructorOf(value, name) !== name) throw wrong(name, `an object of constructor ${name}`, value);
@@ -131,8 +133,14 @@ function compileConstructor(schema: TlSchema, { name, fields }: TlDeclaration): 
   };
 }
 
-function compileField(schema: TlSchema, owner: string, { name, type, condition }: TlField): CompiledField {
+function compileField(schema: TlSchema, owner: string, { name, type, condition }: TlField, before: readonly TlField[]): CompiledField {
   const label = `${owner}.${name}`;
+  if (condition !== null) {
+    const flags = before.find((field) => field.name === condition.flags);
+    if (flags?.type.kind !== '#' || flags.condition !== null || condition.bit > MAX_BIT) {
+      throw new CocoonError('E_INTERNAL', `cannot use the TL schema: ${label} depends on a bit that is not there`);
+    }
+  }
   return {
     name,
     codec: compileType(schema, type, label),

@@ -38,49 +38,52 @@ export interface TlDeclaration {
 const SCALARS: ReadonlySet<string> = new Set(['#', 'int', 'long', 'double', 'int128', 'int256', 'string', 'bytes', 'Bool']);
 const isScalar = (text: string): text is ScalarKind => SCALARS.has(text);
 
-const HEAD = /^([\w.]+)(@[\w-]+)?(?:#([0-9a-f]{8}))?$/;
-const FIELDS = /^(?: \w+:(?:\([^()]+\)|[^ ()]+))*$/;
+/** Name on the wire, suffix, pinned id, fields, type. */
+const DECLARATION = /^([\w.]+)(?:@[\w-]+)?(?:#([0-9a-f]{8}))?((?: \w+:(?:\([^()]+\)|[^ ()]+))*) = [\w.]+$/;
 const FIELD = /(\w+):(?:(\w+)\.(\d+)\?)?(\([^()]+\)|[^ ()]+)/g;
-const RESULT = ' = ';
 
-/** Reads declarations in TL notation, each ended by `;`. Text that is not in that notation is E_INTERNAL, here or when it is used. */
+/** Reads declarations in TL notation, each ended by `;`. A text that is not in that notation is E_INTERNAL when it is used. */
 export function parseDeclarations(schema: string, isFunction: boolean): TlDeclaration[] {
-  return schema.split(';').map((text) => text.trim()).filter((text) => text !== '')
-    .map((text) => new Declaration(text.replaceAll(/\s+/g, ' '), isFunction));
+  return schema.split(';').map((text) => text.trim()).filter((text) => text !== '').map((text) => new Declaration(text, isFunction));
 }
 
-/** Reads its name and type at once, its id and fields when they are asked for: most commands need none of them. */
+/** Finds its name and type at once, reads the rest when it is asked for: most commands use few constructors or none. */
 class Declaration implements TlDeclaration {
   readonly name: string;
-  readonly pinned: boolean;
-  readonly canonical: string;
   readonly type: string;
   readonly isFunction: boolean;
-  readonly #fieldsText: string;
-  #id: number | null;
+  readonly pinned: boolean;
+  readonly #text: string;
+  #id: number | null = null;
   #fields: readonly TlField[] | null = null;
 
   constructor(text: string, isFunction: boolean) {
-    const result = text.lastIndexOf(RESULT);
-    const space = text.indexOf(' ');
-    const [, name, version = '', pinned] = HEAD.exec(text.slice(0, space)) ?? [];
-    if (name === undefined || result < space) throw new CocoonError('E_INTERNAL', `cannot read TL declaration "${text}"`);
-    this.#fieldsText = text.slice(space, result);
-    this.name = name + version;
-    this.pinned = pinned !== undefined;
-    this.type = text.slice(result + RESULT.length);
-    this.canonical = name + this.#fieldsText.replaceAll(/[()]/g, '') + RESULT + this.type;
+    const head = text.slice(0, text.indexOf(' '));
+    const pin = head.indexOf('#');
+    this.name = pin === -1 ? head : head.slice(0, pin);
+    this.type = text.slice(text.lastIndexOf('=') + 1).trim();
     this.isFunction = isFunction;
-    this.#id = pinned === undefined ? null : Number.parseInt(pinned, 16);
+    this.pinned = pin !== -1;
+    this.#text = text;
+  }
+
+  get canonical(): string {
+    const { name, fields } = this.#parse();
+    return `${name}${fields.replaceAll(/[()]/g, '')} = ${this.type}`;
   }
 
   get id(): number {
-    return (this.#id ??= crc32(this.canonical));
+    return (this.#id ??= this.pinned ? Number.parseInt(this.#parse().pin, 16) : crc32(this.canonical));
   }
 
   get fields(): readonly TlField[] {
-    if (!FIELDS.test(this.#fieldsText)) throw new CocoonError('E_INTERNAL', `cannot read the fields of TL declaration ${this.name}`);
-    return (this.#fields ??= Array.from(this.#fieldsText.matchAll(FIELD), parseField));
+    return (this.#fields ??= Array.from(this.#parse().fields.matchAll(FIELD), parseField));
+  }
+
+  #parse(): { readonly name: string; readonly pin: string; readonly fields: string } {
+    const [, name, pin = '', fields = ''] = DECLARATION.exec(this.#text.replaceAll(/\s+/g, ' ')) ?? [];
+    if (name === undefined) throw new CocoonError('E_INTERNAL', `cannot read TL declaration "${this.#text}"`);
+    return { name, pin, fields };
   }
 }
 

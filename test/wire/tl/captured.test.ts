@@ -71,3 +71,63 @@ describe('encodeBoxed, decodeBoxed: captured sessions', () => {
     expect(Math.max(...depths)).toBe(3);
   });
 });
+
+interface ProbeEntry { readonly dir: string; readonly hex?: string; readonly x?: Captured | string | null }
+
+describe('encodeBoxed, decodeBoxed: probes and samples', () => {
+  const probes = readJson('wire/probes/client-port.json') as Record<string, { readonly log: readonly ProbeEntry[] }>;
+
+  it.each(Object.keys(probes))('probe %s: frames keep their bytes, malformed ones are refused', (name) => {
+    for (const { hex, x } of probes[name]!.log) {
+      if (hex === undefined) continue;
+      const payload = fromHex(hex).subarray(FRAME_HEADER_BYTES);
+      if (typeof x === 'string') {
+        expect(() => {
+          const packet = decodeBoxedAs('tcp.Packet', payload);
+          decodeBoxed(packet._ === 'tcp.packet' ? packet.data : payload);
+        }).toThrow(/unknown constructor/);
+      } else if (name === 'trailing_bytes' && x?._ === 'tcp.ping') {
+        expect(() => decodeBoxed(payload)).toThrow(/expected the end, got 4 more bytes/);
+      } else if (x !== null && x !== undefined) {
+        const { inner, ...outer } = x;
+        roundTrip(payload, outer as Captured);
+        if (typeof inner === 'object' && inner !== null) roundTrip(fromHex((outer.data as { $bytes: string }).$bytes), inner as Captured);
+      }
+    }
+  });
+
+  const { samples } = readJson('wire-2026-04/tl-samples.json') as { readonly samples: Record<string, string> };
+
+  it.each(Object.entries(samples))('sample %s keeps its bytes', (name, hex) => {
+    const object = decodeBoxed(fromHex(hex));
+    expect(object._).toBe(name.split(' ')[0]);
+    expect(toHex(encodeBoxed(object))).toBe(hex);
+  });
+
+  it('samples have the field values they were made from', () => {
+    const query = fromHex('71756572792d6279746573');
+    expect(decodeBoxed(fromHex(samples['client.runQueryEx proto<3 (flags=1)']!))).toEqual({
+      _: 'client.runQueryEx', model_name: 'm', query, max_coefficient: 4000, max_tokens: 100, timeout: 114,
+      request_id: new Uint8Array(32).fill(0x11), min_config_version: 7, flags: 1, enable_debug: false,
+    });
+    expect(decodeBoxed(fromHex(samples['proxy.runQueryEx proto>=3 (flags=3), empty payment']!))).toEqual({
+      _: 'proxy.runQueryEx', query, signed_payment: { _: 'proxy.signedPaymentEmpty' }, coefficient: 1000n, timeout: 108.3,
+      request_id: new Uint8Array(32).fill(0x11), flags: 3, enable_debug: true, private_key: new Uint8Array(32).fill(0x33),
+    });
+    expect(decodeBoxed(fromHex(samples['worker.connectToProxy flags=7']!))).toEqual({
+      _: 'worker.connectToProxy', params: {
+        _: 'worker.params', flags: 7, worker_owner_address: '0:00', model: 'm@c:v', coefficient: 1000, is_test: false, proxy_cnt: 1,
+        max_active_requests: 60, min_proto_version: 3, max_proto_version: 4, machine_description_json: '{"gpu":1}',
+      },
+    });
+  });
+
+  it('rootConfig.configV5 and configV7 of the root contract vectors keep their bytes', () => {
+    const v5 = (readJson('wire/onchain/root.json') as { root: Record<string, string>[] }).root.map((root) => root.tl_rootConfig_configV5);
+    const v7 = (readJson('wire-2026-04/root-contract.json') as { roots: { cpp_9060ce5: unknown }[] }).roots
+      .map((root) => (root.cpp_9060ce5 as Record<string, string> | null)?.tl_v7);
+    const all = [...v5, ...v7].filter((hex) => hex !== undefined);
+    expect(all.length).toBe(10);
+    for (const hex of all) expect(toHex(encodeBoxed(decodeBoxed(fromHex(hex))))).toBe(hex);
+  });
+});
