@@ -5,9 +5,11 @@ import { access } from 'node:fs/promises';
 import { CocoonError, EngineError, NotFoundError } from '../core/errors.ts';
 import { badRequest } from '../openai/errors.ts';
 import { shareBatch } from './llama-batch.ts';
+import { createGate } from './llama-gate.ts';
 import { createLlamaScheduler } from './llama-scheduler.ts';
 import type { Log } from '../core/log.ts';
 import type { Engine, EngineBackend, EngineMessage, TemplateVariables } from './engine.ts';
+import type { Gate } from './llama-gate.ts';
 import type { LlamaRuntime, LlamaSampling, LlamaSequence } from './llama-runtime.ts';
 
 export interface LlamaEngineOptions {
@@ -133,6 +135,7 @@ async function createRuntime(
 ): Promise<LlamaRuntime> {
   const backend: EngineBackend = llama.gpu === false ? 'cpu' : llama.gpu;
   const template = model.fileInfo.metadata.tokenizer?.chat_template;
+  const gate = createGate();
   const renderChat = template === undefined ? undefined : chatRenderer(library, template);
   return {
     info: {
@@ -145,7 +148,8 @@ async function createRuntime(
       chat: renderChat !== undefined,
     },
     sequences: Array.from({ length: options.parallel }, (_, id) =>
-      adaptSequence(context.getSequence(), id, { reusePrefix: options.reusePrefix ?? true })),
+      adaptSequence(context.getSequence(), id, gate, { reusePrefix: options.reusePrefix ?? true })),
+    pause: () => gate.pause(),
     prefillChunk: backend === 'cpu' ? CPU_PREFILL_CHUNK : BATCH_SIZE,
     longestToken: longestToken(model),
     tokenizeText: (text) => withBos(model, model.tokenize(text, true)),
@@ -199,7 +203,9 @@ function chatRenderer(
   };
 }
 
-function adaptSequence(sequence: LlamaContextSequence, id: number, { reusePrefix }: { readonly reusePrefix: boolean }): LlamaSequence {
+function adaptSequence(
+  sequence: LlamaContextSequence, id: number, gate: Gate, { reusePrefix }: { readonly reusePrefix: boolean },
+): LlamaSequence {
   // The library's type allows 1 to 5, its code any number; the batches are ordered by it.
   const evaluationPriority = id as EvaluationPriority;
   return {
@@ -213,7 +219,7 @@ function adaptSequence(sequence: LlamaContextSequence, id: number, { reusePrefix
     },
     async truncate(length) {
       if (length >= sequence.nextTokenIndex) return;
-      await sequence.eraseContextTokenRanges([{ start: length, end: sequence.nextTokenIndex }]);
+      await gate.exclusive(() => sequence.eraseContextTokenRanges([{ start: length, end: sequence.nextTokenIndex }]));
     },
     evaluate: (tokens) => sequence.evaluateWithoutGeneratingNewTokens(asTokens(tokens), { evaluationPriority }),
     generate: (tokens, sampling) => generate(sequence, tokens, sampling, evaluationPriority),

@@ -22,10 +22,12 @@ export async function generateAnswer(generation: Generation): Promise<EngineEven
   // The last token is always evaluated: its result is what the first token of the answer is drawn from.
   const cachedTokens = Math.min(sequence.reusableTokens(tokens), tokens.length - 1);
   await sequence.truncate(cachedTokens);
+  await runtime.pause();
   let promptTokens = cachedTokens;
   while (!signal.aborted && tokens.length - promptTokens > runtime.prefillChunk) {
     await sequence.evaluate(tokens.slice(promptTokens, promptTokens + runtime.prefillChunk));
     promptTokens += runtime.prefillChunk;
+    await runtime.pause();
   }
   if (signal.aborted) return finish('cancelled', { promptTokens, cachedTokens, completionTokens: 0 });
   const { reason, completionTokens } = await generateTokens(generation, tokens.slice(promptTokens));
@@ -59,6 +61,8 @@ async function generateTokens(
       await channel.text(matcher.flush());
       return { reason: 'length', completionTokens };
     }
+    const paused = runtime.pause();
+    if (paused !== undefined) await paused;
   }
   if (!(await send(assembler.flush()))) await channel.text(matcher.flush());
   return { reason: 'stop', completionTokens };

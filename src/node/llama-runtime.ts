@@ -30,6 +30,8 @@ export interface LlamaRuntime {
   readonly sequences: readonly LlamaSequence[];
   /** Tokens to evaluate between two looks at the abort signal. */
   readonly prefillChunk: number;
+  /** To be awaited, where it is not undefined, before the next chunk or token is asked for: another sequence changes its state. */
+  pause(): Promise<void> | undefined;
   /** UTF-16 units of the longest token's text: a longer prompt than contextSize times this cannot fit. */
   readonly longestToken: number;
   /** Tokens of a text prompt, with the beginning-of-sequence token where the model wants one. */
