@@ -3,6 +3,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { AnswerSink, FinalInfo, HttpHead } from '../wire/answer.ts';
+import { adjustTokens } from '../openai/token-price.ts';
 import { NO_TOKENS } from '../wire/answer.ts';
 import type { ClientLink, ClientRequest } from '../wire/client-acceptor.ts';
 import type { RunOutcome } from '../wire/worker-acceptor.ts';
@@ -22,10 +23,8 @@ const HOP_SHARE = 0.95;
 const seconds = (ms: number): number => ms / 1000;
 
 /** Tokens to put aside: all that may be generated and read, at the highest price the client accepts (WIRE.md section 12). */
-function tokensToReserve(request: ClientRequest): bigint {
-  const upperBound = request.maxTokens + request.query.byteLength;
-  return BigInt(Math.trunc(upperBound * (request.maxCoefficient * 0.001) * 10_000 * 0.0001));
-}
+const tokensToReserve = (request: ClientRequest): bigint =>
+  adjustTokens(request.maxTokens + request.query.byteLength, request.maxCoefficient, 10_000);
 
 /** The sink of the worker's hop: adds the proxy's times and passes everything on. */
 function throughProxy(sink: AnswerSink, startedAt: number, clock: Clock): AnswerSink {

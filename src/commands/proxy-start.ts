@@ -1,0 +1,64 @@
+// `cocoon proxy start`: accepts clients and nodes until it is stopped.
+import { startProxy } from '../proxy/proxy.ts';
+import { unpaidAccounts } from '../proxy/unpaid-accounts.ts';
+import { equalBytes } from '../core/bytes.ts';
+import { createTlsIdentity } from '../tee/tls-identity.ts';
+import { createVerifyPeer } from '../tee/verify-peer.ts';
+import { declareDaemon, runDaemon } from './daemon.ts';
+import { roleNetwork } from './network.ts';
+import { hostPort, wholeNumber } from './values.ts';
+import type { Command } from 'commander';
+import type { Invocation } from './command.ts';
+import type { HostPort } from './values.ts';
+
+const DEFAULT_POW_BITS = 20;
+
+interface ProxyStartOptions {
+  readonly clients?: HostPort;
+  readonly workers?: HostPort;
+  readonly powBits?: number;
+}
+
+export function declare(command: Command): void {
+  command
+    .option('--clients <host:port>', 'where to listen for clients (default: the address in the network\'s description)', (text) => hostPort(text, true))
+    .option('--workers <host:port>', 'where to listen for nodes (default: the address in the network\'s description)', (text) => hostPort(text, true))
+    .option('--pow-bits <n>', `difficulty of the proof of work (default: ${DEFAULT_POW_BITS})`, wholeNumber(0, 28));
+  declareDaemon(command);
+}
+
+export async function run(invocation: Invocation): Promise<void> {
+  const { settings, context } = invocation;
+  const options: ProxyStartOptions = invocation.options;
+  await runDaemon('proxy', invocation, async (log) => {
+    const network = await roleNetwork(settings, context, 'proxy');
+    const identity = await createTlsIdentity({
+      clock: context.clock, evidence: network.evidence, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
+    });
+    const clients = options.clients ?? hostPort(network.description.proxy.clients);
+    const workers = options.workers ?? hostPort(network.description.proxy.workers);
+    const workerPolicy = network.policy('worker');
+    const proxy = await startProxy({
+      host: clients.host, clientPort: clients.port, workerPort: workers.port,
+      identity: () => identity.current(),
+      verifyClient: createVerifyPeer({ kind: 'any' }, { clock: context.clock }),
+      verifyWorker: createVerifyPeer(workerPolicy, { clock: context.clock }),
+      rules: {
+        imageAllowed: (hash) => workerPolicy.imageHashes.some((allowed) => equalBytes(allowed, hash)),
+        // A local network has no list of models: whoever can start a node there owns the machine.
+        modelAllowed: () => true,
+      },
+      accounts: unpaidAccounts({ publicKey: identity.publicKey, isTest: true }),
+      powDifficultyBits: options.powBits ?? DEFAULT_POW_BITS,
+      isTest: true, clock: context.clock, log,
+    });
+    return {
+      facts: { clients: proxy.clientAddress, workers: proxy.workerAddress, evidence: 'simulated' },
+      ended: new Promise(() => {}), // only a signal ends a proxy
+      close: async () => {
+        identity.close();
+        await proxy.close();
+      },
+    };
+  });
+}

@@ -1,0 +1,54 @@
+// One request of a proxy: unpack the HTTP request, let the handlers answer it, pack the answer, count and time it
+// (WIRE.md sections 11 and 12). Request headers are not passed on to the engine; nothing of the body is logged.
+import { RemoteError } from '../core/errors.ts';
+import { tokensUsed } from '../openai/token-price.ts';
+import { decodeBoxed } from '../wire/tl/codec.ts';
+import { handleHttpRequest } from './handlers.ts';
+import type { Engine } from './engine.ts';
+import type { HttpRequest } from './handlers.ts';
+import type { TokenMultipliers } from '../openai/token-price.ts';
+import type { Clock } from '../core/clock.ts';
+import type { AnswerSink } from '../wire/answer.ts';
+import type { WorkerRequest } from '../wire/worker-session.ts';
+
+const BAD_REQUEST = 621;
+const NO_BYTES = new Uint8Array(0);
+
+export interface AnswerDeps {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** Prices of the kinds of tokens, from the network's parameters. */
+  multipliers(): TokenMultipliers;
+}
+
+function unpack(query: Uint8Array): HttpRequest {
+  const object = decodeBoxed(query);
+  if (object._ !== 'http.request') throw new RemoteError(BAD_REQUEST, `worker: invalid http request: got ${object._}`);
+  const { method, url, headers, payload } = object;
+  return { method, url, headers: headers.map(({ name, value }) => ({ name, value })), payload };
+}
+
+/** Answers `request` through `sink`. Rejects when the answer could not be completed; the caller tells the proxy. */
+export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, sink: AnswerSink, signal: AbortSignal): Promise<void> {
+  const startedAt = deps.clock.now() / 1000;
+  if (request.privateKey !== null) throw new RemoteError(602, 'encryption key is provided, but request is unencrypted');
+  const http = unpack(request.query);
+  const timesNow = (): { startedAt: number; endedAt: number } => ({ startedAt, endedAt: deps.clock.now() / 1000 });
+
+  await handleHttpRequest(http, deps.engine, signal, {
+    head: (status, reason, headers) => sink.head({
+      httpVersion: 'HTTP/1.1', status, reason,
+      headers: [
+        ...headers,
+        { name: 'X-Cocoon-Worker-Start', value: startedAt.toFixed(6) },
+        { name: 'X-Cocoon-Worker-End', value: timesNow().endedAt.toFixed(6) },
+      ],
+      payload: NO_BYTES,
+    }),
+    part: (bytes) => sink.part(bytes),
+    end: (usage) => {
+      const tokens = tokensUsed(usage, Number(request.coefficient), deps.multipliers());
+      return sink.end({ tokens, workerTimes: timesNow() });
+    },
+  }, { clock: deps.clock });
+}

@@ -1,0 +1,86 @@
+// A running proxy: one port for clients, one for nodes, and the sessions behind them. Clients need a certificate,
+// nodes need evidence; what each may do then is decided by the gates.
+import { acceptClient } from '../wire/client-acceptor.ts';
+import { listen } from '../wire/listen.ts';
+import { acceptWorker } from '../wire/worker-acceptor.ts';
+import { clientGate, workerGate } from './gates.ts';
+import { NodeRegistry } from './nodes.ts';
+import type { Accounts } from './accounts.ts';
+import type { WorkerRules } from './gates.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { VerifyPeer } from '../tee/peer.ts';
+import type { ListenCounters, ListenOptions } from '../wire/listen.ts';
+import type { TlsIdentity } from '../wire/tls.ts';
+
+export interface ProxyOptions {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly clientPort: number;
+  readonly workerPort: number;
+  readonly identity: () => TlsIdentity;
+  /** Certificates of clients; they need no evidence. */
+  readonly verifyClient: VerifyPeer;
+  /** Certificates and evidence of nodes. */
+  readonly verifyWorker: VerifyPeer;
+  readonly rules: WorkerRules;
+  readonly accounts: Accounts;
+  readonly powDifficultyBits: number;
+  readonly isTest: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Changes of limits and times of both listeners, for tests and small machines. */
+  readonly listening?: Partial<Pick<ListenOptions, 'limits' | 'timeouts' | 'connectionLimits'>>;
+}
+
+export interface ProxyStatus {
+  readonly nodes: readonly { readonly id: number; readonly model: string; readonly enabled: boolean; readonly running: number; readonly capacity: number }[];
+  readonly clients: ListenCounters;
+  readonly workers: ListenCounters;
+}
+
+export interface Proxy {
+  /** "ip:port" of each listener. */
+  readonly clientAddress: string;
+  readonly workerAddress: string;
+  status(): ProxyStatus;
+  /** Accepts nothing more and closes every connection in order. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Throws NetworkError E_UNREACHABLE when a port cannot be listened on. */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const { host, identity, powDifficultyBits, isTest, log } = options;
+  const nodes = new NodeRegistry();
+  const deps = { accounts: options.accounts, nodes, clock: options.clock, log };
+  const forClients = clientGate(deps);
+  const forWorkers = workerGate(deps, options.rules);
+  const common = { host, identity, powDifficultyBits, log, ...options.listening };
+
+  const clients = await listen({
+    ...common, port: options.clientPort, verifyPeer: options.verifyClient,
+    onConnection: (connection) => { acceptClient(connection, forClients, { isTest }); },
+  });
+  const workers = await listen({
+    ...common, port: options.workerPort, verifyPeer: options.verifyWorker,
+    onConnection: (connection) => { acceptWorker(connection, forWorkers, { isTest }); },
+  }).catch(async (error: unknown) => {
+    await clients.close();
+    throw error;
+  });
+
+  return {
+    clientAddress: `${clients.address.host}:${clients.address.port}`,
+    workerAddress: `${workers.address.host}:${workers.address.port}`,
+    status: () => ({
+      nodes: [...nodes.all()].map(({ id, model, enabled, running, capacity }) => ({ id, model, enabled, running, capacity })),
+      clients: clients.counters,
+      workers: workers.counters,
+    }),
+    // Clients first: their requests are cancelled at the nodes while those are still there.
+    close: async () => {
+      await clients.close();
+      await workers.close();
+    },
+  };
+}
