@@ -39,7 +39,7 @@ const SCALARS: ReadonlySet<string> = new Set(['#', 'int', 'long', 'double', 'int
 const isScalar = (text: string): text is ScalarKind => SCALARS.has(text);
 
 /** Name on the wire, suffix, pinned id, fields, type. */
-const DECLARATION = /^([\w.]+)(?:@[\w-]+)?(?:#([0-9a-f]{8}))?((?: \w+:(?:\([^()]+\)|[^ ()]+))*) = [\w.]+$/;
+const DECLARATION = /^([\w.]+)(?:@[\w-]+)?(?:#([0-9a-f]{8}))?((?: \w+:(?:\w+\.\d+\?)?(?:\([^()]+\)|[^ ()]+))*) = [\w.]+$/;
 const FIELD = /(\w+):(?:(\w+)\.(\d+)\?)?(\([^()]+\)|[^ ()]+)/g;
 
 /** Reads declarations in TL notation, each ended by `;`. A text that is not in that notation is E_INTERNAL when it is used. */

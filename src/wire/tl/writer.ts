@@ -16,26 +16,31 @@ export class TlWriter {
 
   int(value: unknown, label: string): void {
     if (typeof value !== 'number' || (value | 0) !== value) throw wrong(label, 'an int32', value);
-    this.#view.setInt32(this.#grow(4), value, true);
+    const start = this.#grow(4);
+    this.#view.setInt32(start, value, true);
   }
 
   natural(value: unknown, label: string): void {
     if (typeof value !== 'number' || (value | 0) !== value || value < 0) throw wrong(label, 'an int32 that is not negative', value);
-    this.#view.setInt32(this.#grow(4), value, true);
+    const start = this.#grow(4);
+    this.#view.setInt32(start, value, true);
   }
 
   id(value: number): void {
-    this.#view.setUint32(this.#grow(4), value, true);
+    const start = this.#grow(4);
+    this.#view.setUint32(start, value, true);
   }
 
   long(value: unknown, label: string): void {
     if (typeof value !== 'bigint' || value < MIN_LONG || value > MAX_LONG) throw wrong(label, 'a bigint of 64 bits', value);
-    this.#view.setBigInt64(this.#grow(8), value, true);
+    const start = this.#grow(8);
+    this.#view.setBigInt64(start, value, true);
   }
 
   double(value: unknown, label: string): void {
     if (typeof value !== 'number') throw wrong(label, 'a number', value);
-    this.#view.setFloat64(this.#grow(8), value, true);
+    const start = this.#grow(8);
+    this.#view.setFloat64(start, value, true);
   }
 
   bool(value: unknown, label: string): void {
@@ -94,7 +99,7 @@ export class TlWriter {
     return data;
   }
 
-  /** Makes room for `length` bytes and returns where they start. */
+  /** Makes room for `length` bytes and returns where they start. May replace the buffer and its view: call it before using them. */
   #grow(length: number): number {
     const start = this.#length;
     const end = start + length;
