@@ -2,65 +2,34 @@
 // None → Compare → (CompareExt) → Finishing → Ready; a query out of turn is answered with an error and closes.
 // Refuses workers whose parameters are out of range; answers out of order, duplicate heads and missing final info fail
 // their request only; a connection that ends fails every running request at once.
-import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
-import type { CocoonError } from '../core/errors.ts';
+import { asCocoonError, CocoonError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
-import { AnswerError } from './answer.ts';
-import type { AnswerSink, FinalInfo } from './answer.ts';
+import type { AnswerSink } from './answer.ts';
 import { readWorkerAnswer } from './answer-codec.ts';
-import { createAsking, nextHopSeconds } from './asking.ts';
-import type { Asked, Asking } from './asking.ts';
+import { createAsking } from './asking.ts';
+import type { Asking } from './asking.ts';
 import type { Connection, TlPacket } from './connection.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
-import { BASE_FLAG, counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
-import { ERROR, FAILURE, failureOf, NOT_READY, PROTOCOL_VIOLATION } from './remote-codes.ts';
+import { counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
+import { failureOf, PROTOCOL_VIOLATION } from './remote-codes.ts';
 import {
   bounded, closeSignal, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 import type {
-  TlFunction, TlObject, WorkerCompareBalanceWithProxy, WorkerConnectToProxy, WorkerExtendedCompareBalanceWithProxy, WorkerParams,
+  TlFunction, TlObject, WorkerCompareBalanceWithProxy, WorkerConnectToProxy, WorkerExtendedCompareBalanceWithProxy,
 } from './tl/types.ts';
-import { capabilitiesOf, chooseVersion, offeredRange, PROXY_VERSIONS } from './versions.ts';
+import { capabilitiesOf, PROXY_VERSIONS } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
+import { checkCoefficient, checkParams } from './worker-params.ts';
+import type { WorkerHello } from './worker-params.ts';
+import { relay, runMessage } from './worker-run.ts';
+import type { RunOutcome, RunRequest } from './worker-run.ts';
 import type { WorkerBalance } from './worker-session.ts';
 
-/** What a worker says in `worker.connectToProxy`, after the checks that need no port. */
-export interface WorkerHello {
-  readonly ownerAddress: string;
-  /** Full name: `name@commit:verity`. */
-  readonly model: string;
-  /** Price in thousandths. */
-  readonly coefficient: number;
-  readonly proxyCount: number;
-  readonly maxActiveRequests: number;
-  readonly version: number;
-  /** JSON text of the worker about its machine, not verified; null where none was sent. */
-  readonly machineDescription: string | null;
-}
-
-export interface RunRequest {
-  /** Boxed `http.request`, passed on unchanged. */
-  readonly query: Uint8Array;
-  readonly signedPayment: Uint8Array | null;
-  /** The worker's own announced price, in thousandths. */
-  readonly coefficient: number;
-  /** Own deadline for the whole answer. The worker is told 0.95 of it. */
-  readonly timeoutMs: number;
-  readonly enableDebug: boolean;
-  /** 32 bytes, for workers of version 3 on; zeroes when absent. */
-  readonly privateKey?: Uint8Array;
-}
-
-/** How a request ended. The promise that carries it resolves when the worker's slot is free again. */
-export interface RunOutcome {
-  /** Of this hop, 32 bytes. */
-  readonly id: Uint8Array;
-  readonly kind: 'ended' | 'failed' | 'cancelled';
-  /** What the worker reported last; null where it reported nothing. */
-  readonly info: FinalInfo | null;
-}
+export type { WorkerHello } from './worker-params.ts';
+export type { RunOutcome, RunRequest } from './worker-run.ts';
 
 /** The proxy's hold on one worker connection. */
 export interface WorkerLink {
@@ -74,7 +43,7 @@ export interface WorkerLink {
   readonly closed: Promise<CocoonError | null>;
   /**
    * Sends the request and feeds `sink`, which gets its `end` or `fail` exactly once: `fail` at once on abort, time-out, close
-   * and protocol errors. Never rejects. Only when Ready.
+   * and protocol errors. Never rejects once `AdmittedWorker.ready` was called; before, E_INTERNAL.
    */
   run(request: RunRequest, sink: AnswerSink, signal: AbortSignal): Promise<RunOutcome>;
   /** `proxy.workerRequestPayment`. Rejects with E_CLOSED. */
@@ -121,13 +90,8 @@ export interface WorkerAcceptorOptions {
   readonly cancelGraceMs?: number;
 }
 
-/** Prices are below this (WIRE.md section 10). */
-const COEFFICIENT_LIMIT = 1_000_000_000;
 const DEFAULT_STEP_MS = 60_000;
 const DEFAULT_CANCEL_GRACE_MS = 5_000;
-const KEY_BYTES = 32;
-const ENABLE_DEBUG_FLAG = 1;
-const PRIVATE_KEY_FLAG = 2;
 /** What the comparison says when the extended one is to follow; any number but 0 does. */
 const NOT_AGREED = 1;
 
@@ -210,10 +174,7 @@ class WorkerAcceptor implements WorkerLink {
 
   async run(request: RunRequest, sink: AnswerSink, signal: AbortSignal): Promise<RunOutcome> {
     const capabilities = this.#capabilities;
-    if (this.#phase !== 'ready' || capabilities === null || this.#asking === null) {
-      await failSink(sink, new RemoteError(NOT_READY, 'worker is not ready'));
-      return { id: new Uint8Array(KEY_BYTES), kind: 'failed', info: null };
-    }
+    if (capabilities === null || this.#asking === null) throw new CocoonError('E_INTERNAL', 'request was sent to a worker that is not ready');
     const asked = this.#asking.start((id) => runMessage(request, id, capabilities), request.timeoutMs, signal);
     const kind = await relay(asked, sink, signal);
     return { id: asked.id, kind, info: await asked.settled };
@@ -266,7 +227,8 @@ class WorkerAcceptor implements WorkerLink {
 
   async #connect({ params }: WorkerConnectToProxy): Promise<TlObject> {
     this.#gate.checkImage(this.peer);
-    const hello = checkParams(params, this.#options, this.#gate);
+    const { isTest, versions = PROXY_VERSIONS } = this.#options;
+    const hello = checkParams(params, { isTest, versions, checkModel: (model) => this.#gate.checkModel(model) });
     const worker = await this.#bounded(async () => this.#gate.admit(hello, this));
     this.#worker = worker;
     this.#capabilities = capabilitiesOf(hello.version);
@@ -344,73 +306,4 @@ class WorkerAcceptor implements WorkerLink {
       this.#worker.coefficient(checkCoefficient(packet.new_coefficient));
     }
   }
-}
-
-/** The checks of WIRE.md section 10 step 1, in its order. */
-function checkParams(params: WorkerParams, options: WorkerAcceptorOptions, gate: WorkerGate): WorkerHello {
-  const refuse = (text: string): never => {
-    throw new RemoteError(PROTOCOL_VIOLATION, text);
-  };
-  if ((params.flags & BASE_FLAG) === 0) throw new RemoteError(ERROR, 'too old worker');
-  if (params.is_test !== options.isTest) throw new RemoteError(ERROR, 'test mode mismatch');
-  if (params.model === '') refuse('model is empty, expected a name');
-  const coefficient = checkCoefficient(params.coefficient);
-  const maxActiveRequests = params.max_active_requests ?? 0;
-  const proxyCount = params.proxy_cnt ?? 0;
-  if (maxActiveRequests < 1) refuse(`max_active_requests is ${maxActiveRequests}, expected at least 1`);
-  if (proxyCount < 1) refuse(`proxy_cnt is ${proxyCount}, expected at least 1`);
-  gate.checkModel(params.model);
-  const version = chooseVersion(offeredRange(params), options.versions ?? PROXY_VERSIONS);
-  return {
-    ownerAddress: params.worker_owner_address, model: params.model, coefficient, proxyCount, maxActiveRequests, version,
-    machineDescription: params.machine_description_json ?? null,
-  };
-}
-
-function checkCoefficient(coefficient: number): number {
-  if (coefficient < 0 || coefficient >= COEFFICIENT_LIMIT) {
-    throw new RemoteError(PROTOCOL_VIOLATION, `coefficient is ${coefficient}, expected 0 to ${COEFFICIENT_LIMIT - 1}`);
-  }
-  return coefficient;
-}
-
-/** `proxy.runQueryEx`, or `proxy.runQuery` for a worker of version 0. */
-function runMessage(request: RunRequest, requestId: Uint8Array, capabilities: Capabilities): TlPacket {
-  const base = {
-    query: request.query, signed_payment: toSignedPayment(request.signedPayment), coefficient: BigInt(request.coefficient),
-    timeout: nextHopSeconds(request.timeoutMs), request_id: requestId,
-  };
-  if (!capabilities.exAnswers) return { _: 'proxy.runQuery', ...base };
-  return {
-    _: 'proxy.runQueryEx', ...base,
-    flags: ENABLE_DEBUG_FLAG | (capabilities.promptKeys ? PRIVATE_KEY_FLAG : 0),
-    enable_debug: request.enableDebug,
-    ...(capabilities.promptKeys && { private_key: request.privateKey ?? new Uint8Array(KEY_BYTES) }),
-  };
-}
-
-/** Moves an answer into its sink until it ends. The sink's pace holds back this answer only; its failure gives the request up. */
-async function relay(asked: Asked, sink: AnswerSink, signal: AbortSignal): Promise<RunOutcome['kind']> {
-  try {
-    for (;;) {
-      const event = await asked.queue.next();
-      if (event.kind === 'end') {
-        await sink.end(event.info, event.bytes).catch(() => undefined); // the answer was complete, whoever is left to read it
-        return 'ended';
-      }
-      await Promise.race([event.kind === 'head' ? sink.head(event.head) : sink.part(event.bytes), asked.queue.aborted]);
-    }
-  } catch (error) {
-    asked.giveUp(asCocoonError(error));
-    await failSink(sink, error);
-    return signal.aborted ? 'cancelled' : 'failed';
-  }
-}
-
-async function failSink(sink: AnswerSink, error: unknown): Promise<void> {
-  const { code, message } = failureOf(error);
-  // A worker that breaks the protocol is not the client's violation.
-  const said = error instanceof NetworkError && error.code === 'E_PROTOCOL' ? FAILURE : code;
-  const info = error instanceof AnswerError && error.info !== null ? error.info : undefined;
-  await sink.fail(said, message, info).catch(() => undefined); // its reader is gone too
 }
