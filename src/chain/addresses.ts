@@ -40,7 +40,7 @@ export interface ProxyIdentity {
 // Initial proxy data: state 0, balance 0, stake 0, unlock_ts 0, params with worker and client code.
 export function proxyDeployment({ owner, publicKey, root, params }: ProxyIdentity): Deployment {
   return deploymentOf(codeOf(params.proxyCode, 'proxy'), proxyStorage.store({
-    owner, publicKey, root, state: STATE.normal, balanceNano: 0n, stakeNano: 0n, unlockTime: 0, params: proxyParams(params),
+    owner, publicKey, root, state: STATE.normal, balanceNano: 0n, stakeNano: 0n, unlockTime: 0, params: proxyParams(params), poolNano: null,
   }));
 }
 

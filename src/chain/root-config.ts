@@ -7,8 +7,8 @@ import { MULTIPLIER_ONE } from './cells/params.ts';
 import type { Params } from './cells/params.ts';
 import { parseEndpoint, parseProxyText } from './cells/proxy-text.ts';
 import type { Endpoint, ProxyEndpoints } from './cells/proxy-text.ts';
-import { rootStorage } from './cells/root-storage.ts';
-import type { KeyManager, ProxyDescription, RootStorage, VerifiedKeys } from './cells/root-storage.ts';
+import { PENDING_KEY, pendingChange, rootStorage } from './cells/root-storage.ts';
+import type { KeyManager, PendingChange, ProxyDescription, RootSets, RootStorage, VerifiedKeys } from './cells/root-storage.ts';
 
 export interface RegisteredProxy extends ProxyEndpoints {
   readonly seqno: number;
@@ -39,6 +39,8 @@ export interface RootConfig {
   readonly proxies: readonly RegisteredProxy[];
   readonly skippedProxies: readonly SkippedProxy[];
   readonly lastProxySeqno: number;
+  /** What the owner has announced and not yet executed; null where there is nothing. */
+  readonly pendingChange: PendingChange | null;
   readonly keyManager: TrustedKeyManager | null;
   readonly verifiedKeys: VerifiedKeys | null;
 }
@@ -51,6 +53,7 @@ export function configOfStorage({ owner, version, params, sets, keyManager, veri
   const proxies: RegisteredProxy[] = [];
   const skippedProxies: SkippedProxy[] = [];
   for (const [seqno, description] of sets.proxies) {
+    if (seqno === PENDING_KEY) continue;
     const endpoints = endpointsOf(description);
     if (typeof endpoints === 'string') skippedProxies.push({ seqno, reason: endpoints });
     else proxies.push({ seqno, ...endpoints });
@@ -58,8 +61,17 @@ export function configOfStorage({ owner, version, params, sets, keyManager, veri
   const { proxyHashes, workerHashes, modelHashes, lastProxySeqno } = sets;
   return {
     owner, version, params, proxyHashes, workerHashes, modelHashes, proxies, skippedProxies, lastProxySeqno,
-    keyManager: keyManager === null ? null : trust(keyManager), verifiedKeys,
+    pendingChange: pendingOf(sets), keyManager: keyManager === null ? null : trust(keyManager), verifiedKeys,
   };
+}
+
+// Only our own contract gives the key a meaning; in another network's an entry of another layout is nothing.
+function pendingOf(sets: RootSets): PendingChange | null {
+  try {
+    return pendingChange(sets);
+  } catch {
+    return null;
+  }
 }
 
 const endpointsOf = ({ text }: ProxyDescription): ProxyEndpoints | string =>
@@ -111,6 +123,9 @@ export function quote(params: Params, usage: Usage): bigint {
 /** Least seconds by which the proxy's delay must exceed the client's, so that a client can claim before the pool is gone (H6). */
 export const MIN_DELAY_MARGIN_SECONDS = 300;
 
+/** Longest client delay: the bond's unbonding delay is 14 days and must not be the shorter one. */
+export const MAX_CLIENT_DELAY_SECONDS = 14 * 86_400;
+
 /** Reasons not to deploy a network with these params, or to use one; empty where there are none (ONCHAIN.md section 13, H5, H6, H10). */
 export function paramsProblems(params: Params): string[] {
   const problems: string[] = [];
@@ -120,6 +135,9 @@ export function paramsProblems(params: Params): string[] {
   const margin = params.proxyDelaySeconds - params.clientDelaySeconds;
   if (margin < MIN_DELAY_MARGIN_SECONDS) {
     problems.push(`proxy delay exceeds client delay by ${margin} s, expected at least ${MIN_DELAY_MARGIN_SECONDS} s`);
+  }
+  if (params.clientDelaySeconds > MAX_CLIENT_DELAY_SECONDS) {
+    problems.push(`client delay is ${params.clientDelaySeconds} s, expected at most ${MAX_CLIENT_DELAY_SECONDS} s`);
   }
   if (params.minProxyStakeNano === 0n) problems.push('minimum proxy stake is 0, expected more');
   return problems;

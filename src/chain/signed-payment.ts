@@ -3,6 +3,7 @@
 // contract and a wrong signature: E_SIGNED_PAYMENT. `send_excesses_to` is not signed; whoever delivers fills it in.
 import { randomBytes } from 'node:crypto';
 import type { Address, Cell } from '@ton/core';
+import { equalBytes } from '../core/bytes.ts';
 import { NetworkError } from '../core/errors.ts';
 import { parseBoc } from './cells/boc.ts';
 import type { BocLimits } from './cells/boc.ts';
@@ -54,8 +55,15 @@ export const repack = (payment: SignedPayment, sendExcessesTo: Address): SignedP
 /** Bytes for `proxy.signedPayment data`: a BoC without index and checksum. */
 export const encodePayment = (payment: SignedPayment): Uint8Array => new Uint8Array(paymentBody(payment).toBoc({ idx: false, crc32: false }));
 
-/** Parses the bytes of a `proxy.signedPayment`; nothing is verified yet. Throws NetworkError E_SIGNED_PAYMENT. */
-export const parsePayment = (boc: Uint8Array): SignedPayment => refusing(() => readPayment(parseBoc(boc, 'signed payment', PAYMENT_LIMITS)));
+/**
+ * Parses the bytes of a `proxy.signedPayment`; nothing is verified yet. A payment has exactly one encoding: without index
+ * and checksum. Throws NetworkError E_SIGNED_PAYMENT.
+ */
+export function parsePayment(boc: Uint8Array): SignedPayment {
+  const payment = refusing(() => readPayment(parseBoc(boc, 'signed payment', PAYMENT_LIMITS)));
+  if (!equalBytes(encodePayment(payment), boc)) throw refused('is not encoded in the one form that is used');
+  return payment;
+}
 
 /** Parses a message body; nothing is verified yet. Throws NetworkError E_SIGNED_PAYMENT. */
 export const parsePaymentBody = (body: Cell): SignedPayment => refusing(() => readPayment(body));

@@ -28,3 +28,6 @@ export const requestRefund = message('request refund', OP.clientRequestRefund, e
 
 // top_up_reopen#29111ceb query_id:uint64 amount:Coins send_excesses_to:MsgAddress = Body;   // reserved, no contract handles it
 export const topUpReopen = message('top up and reopen', OP.clientTopUpReopen, amountAndExcess);
+
+// refund_rest#3d25ae56 query_id:uint64 amount:Coins send_excesses_to:MsgAddress = Body;   // from the proxy: owed again (section 13, H5)
+export const refundRest = message('rest of a refund', OP.clientRefundRest, amountAndExcess);

@@ -142,6 +142,14 @@ export const coins: Codec<bigint> = {
   },
 };
 
+/** A last field that older cells lack: null where nothing is left of the bits. */
+export const optionalTail = <T>(codec: Codec<T>): Codec<T | null> => ({
+  read: (slice) => slice.remainingBits === 0 ? null : codec.read(slice),
+  write: (builder, value) => {
+    if (value !== null) codec.write(builder, value);
+  },
+});
+
 const ADDRESS_STD = 0b100;
 
 // addr_std$10 anycast:0 workchain_id:int8 address:bits256 = MsgAddressInt;

@@ -61,6 +61,7 @@ const BODIES: ReadonlyMap<number, CellCodec<unknown>> = new Map<number, CellCode
   [OP.clientWithdraw, client.withdrawClient],
   [OP.clientRequestRefund, client.requestRefund],
   [OP.clientTopUpReopen, client.topUpReopen],
+  [OP.clientRefundRest, client.refundRest],
   [OP.clientChargeSigned, signedEnvelope.clientCharge],
   [OP.clientGrantRefundSigned, signedEnvelope.clientGrantRefund],
   [OP.walletSendMessage, wallet.walletSendMessage],

@@ -1,7 +1,8 @@
 // Storage of the root contract, struct versions 0 to 5, with both layouts of the version-4 key-manager cell
 // (WIRE.md section 14, WIRE-2026-04.md sections 6.1 to 6.3). The struct version of the params decides which cells follow.
+import { beginCell } from '@ton/core';
 import type { Address, Builder, Cell, Slice } from '@ton/core';
-import { address, bits256, cell, cellOf, ref, struct, uint } from './codec.ts';
+import { address, bits256, cell, cellOf, ref, struct, tagged, uint, writing } from './codec.ts';
 import type { CellCodec, Codec } from './codec.ts';
 import { hashmap, hashSet, hexToKey, keyToHex } from './dictionary.ts';
 import type { HashSet } from './dictionary.ts';
@@ -53,6 +54,17 @@ export interface VerifiedKeys {
   readonly keyManagers: HashSet;
 }
 
+/** A change that our root contract executes later (ONCHAIN.md section 13, H10). */
+export interface PendingChange {
+  /** Unix seconds. */
+  readonly executeAt: number;
+  /** `changeDigest` of the message that executes it, 32 bytes. */
+  readonly digest: Uint8Array;
+}
+
+/** Key of the pending change among the registered proxies; it is no proxy. */
+export const PENDING_KEY = 0xffff_ffff;
+
 const MAX_TEXT_BYTES = 127;
 const PRINTABLE = /^[\x20-\x7e]*$/;
 
@@ -89,6 +101,27 @@ function textOf(raw: Cell): string | null {
   if (slice.remainingBits !== 8 + 8 * slice.preloadUint(8)) return null;
   const text = raw.beginParse().skip(8).loadBuffer((slice.remainingBits - 8) / 8).toString('latin1');
   return PRINTABLE.test(text) ? text : null;
+}
+
+// pending_change$1 execute_at:uint32 digest:bits256 = ProxyDesc;
+const pendingChangeCell = cellOf('pending change', tagged(1, 1, struct({ executeAt: uint(32), digest: bits256 })));
+
+/** The announced change, or null. Throws E_CHAIN_DATA where its entry has another layout. */
+export function pendingChange({ proxies }: RootSets): PendingChange | null {
+  const entry = proxies.get(PENDING_KEY);
+  return entry === undefined ? null : pendingChangeCell.load(entry.raw);
+}
+
+/** An entry that announces a change, as the contract stores it. */
+export const describePending = (change: PendingChange): ProxyDescription => ({ raw: pendingChangeCell.store(change), text: null });
+
+/** Digest that announces a message body: hash of a cell with its operation and all that follows the query id. */
+export function changeDigest(body: Cell): Uint8Array {
+  return writing('digest of a change', () => {
+    const slice = body.beginParse();
+    const digested = beginCell().storeUint(slice.loadUint(32), 32).storeSlice(slice.skip(64)).endCell();
+    return new Uint8Array(digested.hash());
+  });
 }
 
 /** An entry with this text, as `register proxy` stores it. */

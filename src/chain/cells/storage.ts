@@ -1,5 +1,5 @@
 // Storage cells of proxy, client, worker and wallet (ONCHAIN.md sections 8.1, 9.1, 10.1, 11.1), read to the last bit.
-import { address, bits256, cellOf, coins, ref, struct, uint, uint64 } from './codec.ts';
+import { address, bits256, cellOf, coins, optionalTail, ref, struct, uint, uint64 } from './codec.ts';
 import type { Value } from './codec.ts';
 import { paramsCell } from './params.ts';
 
@@ -7,7 +7,8 @@ import { paramsCell } from './params.ts';
 export const STATE = { normal: 0, closing: 1, closed: 2 } as const;
 
 // proxy_data$_ owner:MsgAddress public_key:uint256 root:MsgAddress state:uint2
-//   balance:Coins stake:Coins unlock_ts:uint32 params:^Params = ProxyStorage;
+//   balance:Coins stake:Coins unlock_ts:uint32 params:^Params pool:(optional Coins) = ProxyStorage;
+// Our contract adds the pool after its first change (section 13, H9); the initial data and the reference build's have none.
 export const proxyStorage = cellOf('proxy storage', struct({
   owner: address,
   publicKey: bits256,
@@ -17,6 +18,7 @@ export const proxyStorage = cellOf('proxy storage', struct({
   stakeNano: coins,
   unlockTime: uint(32),
   params: ref(paramsCell),
+  poolNano: optionalTail(coins),
 }));
 export type ProxyStorage = Value<typeof proxyStorage>;
 
