@@ -35,8 +35,9 @@ export class FrameWriter {
     });
   }
 
+  /** What is lost with the connection waits no more. */
   get bufferedBytes(): number {
-    return this.#waiting.own + this.#waiting.reply;
+    return this.#failure === null ? this.#waiting.own + this.#waiting.reply : 0;
   }
 
   /** When the socket last took bytes, or began to have some waiting; performance.now(). */
@@ -91,7 +92,6 @@ export class FrameWriter {
     this.#repliesTaken = null;
   }
 
-  /** Also runs for bytes that were lost with the stream: what is gone waits no more. */
   #taken(bytes: number, kind: FrameKind): void {
     this.#waiting[kind] -= bytes;
     this.#progressAt = performance.now();

@@ -170,7 +170,7 @@ class WireConnection implements OpenConnection {
           if (!this.#isUp) return;
         }
       }
-      this.#end(new NetworkError('E_CLOSED', `${this.remoteAddress} closed the connection`));
+      if (this.#isUp) this.#end(new NetworkError('E_CLOSED', `${this.remoteAddress} closed the connection`));
     } catch (error) {
       this.close(asCocoonError(error));
     }

@@ -11,9 +11,8 @@ import type { TlFunction, TlObject, TlTypeName } from './tl/types.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const RESULT_TYPES: ReadonlyMap<string, TlTypeName> = new Map(
-  DECLARATIONS.filter(({ isFunction }) => isFunction).map(({ name, type }) => [name, type as TlTypeName]),
-);
+/** Type of the answer by name of the function. */
+const RESULT_TYPES: ReadonlyMap<string, string> = new Map(DECLARATIONS.filter(({ isFunction }) => isFunction).map(({ name, type }) => [name, type]));
 
 interface OpenQuery {
   readonly name: string;
@@ -72,7 +71,7 @@ export class OpenQueries {
     const type = RESULT_TYPES.get(name);
     if (type === undefined) return waiting.reject(new NetworkError('E_PROTOCOL', `${name} is not a function, so it has no answer`));
     try {
-      waiting.resolve(decodeBoxedAs(type, data) as TlObject);
+      waiting.resolve(decodeBoxedAs(type as TlTypeName, data) as TlObject);
     } catch (error) {
       waiting.reject(error);
       throw error;

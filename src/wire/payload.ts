@@ -1,13 +1,13 @@
-// What a tcp.query and a tcp.packet carry (WIRE.md section 7): exactly one function, exactly one object
-// or function (`client.runQueryEx` and `proxy.runQueryEx` travel one way). A payload that
-// cannot be read is the session's to judge; without a session's opinion a query is answered, a packet closes.
+// What a tcp.query and a tcp.packet carry (WIRE.md section 7): exactly one function; exactly one object or function
+// (`client.runQueryEx` travels one way). A payload that cannot be read is the session's to judge; without a session's
+// opinion a query is answered with an error, and a packet closes the connection.
 import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { ConnectionHandlers, TlPacket } from './connection.ts';
 import { PROTOCOL_VIOLATION } from './remote-codes.ts';
-import { DECLARATIONS, decodeBoxed, isTlFunction } from './tl/codec.ts';
+import { decodeBoxed, isTlFunction, peekConstructor } from './tl/codec.ts';
 import type { TlFunction } from './tl/types.ts';
 
-const KNOWN_IDS: ReadonlySet<number> = new Set(DECLARATIONS.map(({ id }) => id));
+const ID_BYTES = 4;
 
 /** Throws the RemoteError that is the answer. */
 export function readQuery(handlers: ConnectionHandlers, data: Uint8Array): TlFunction {
@@ -34,6 +34,4 @@ export function readPacket(handlers: ConnectionHandlers, data: Uint8Array): TlPa
 }
 
 /** False for the constructor of a newer schema. */
-function isKnown(data: Uint8Array): boolean {
-  return data.byteLength < 4 || KNOWN_IDS.has(new DataView(data.buffer, data.byteOffset).getUint32(0, true));
-}
+const isKnown = (data: Uint8Array): boolean => data.byteLength < ID_BYTES || peekConstructor(data) !== null;
