@@ -17,7 +17,7 @@ export interface SseParser {
 }
 
 export interface SseParserOptions {
-  /** Largest size of one event, in UTF-16 units of its lines. Default 1 MiB. */
+  /** Largest size of one event with its line ends, in UTF-16 units. Default 1 Mi. */
   readonly maxEventLength?: number;
 }
 

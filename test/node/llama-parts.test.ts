@@ -1,0 +1,189 @@
+// The parts of the scheduler by themselves: batches, text, stop strings, the event channel, the gate.
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { shareBatch } from '../../src/node/llama-batch.ts';
+import { createEventChannel } from '../../src/node/llama-channel.ts';
+import { createGate } from '../../src/node/llama-gate.ts';
+import { createStopMatcher, createTextAssembler } from '../../src/node/llama-text.ts';
+import type { EngineEvent } from '../../src/node/engine.ts';
+
+const item = (id: number, length: number) => ({ tokens: Array.from({ length }), evaluationPriority: id });
+const shares = (items: ReturnType<typeof item>[], size: number) => shareBatch(items, size).map(({ item: { evaluationPriority }, processAmount }) => [evaluationPriority, processAmount]);
+
+describe('shareBatch', () => {
+  it('orders a batch by sequence id', () => {
+    expect(shares([item(3, 1), item(0, 1), item(2, 1)], 512)).toEqual([[0, 1], [2, 1], [3, 1]]);
+  });
+
+  it('gives every answer its token before the prompts share the rest', () => {
+    expect(shares([item(0, 100), item(1, 1), item(2, 100), item(3, 1)], 42)).toEqual([[0, 20], [1, 1], [2, 20], [3, 1]]);
+    expect(shares([item(0, 5), item(1, 1), item(2, 100)], 42)).toEqual([[0, 5], [1, 1], [2, 36]]);
+  });
+
+  it('never takes more than there is, never less than it could', () => {
+    fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 600 }), { minLength: 1, maxLength: 16 }), fc.integer({ min: 16, max: 512 }), (lengths, size) => {
+      const result = shareBatch(lengths.map((length, id) => item(id, length)), size);
+      const taken = result.reduce((sum, { processAmount }) => sum + processAmount, 0);
+      expect(taken).toBe(Math.min(size, lengths.reduce((sum, length) => sum + length, 0)));
+      for (const { item: { tokens }, processAmount } of result) {
+        expect(processAmount).toBeGreaterThan(0);
+        expect(processAmount).toBeLessThanOrEqual(tokens.length);
+      }
+    }));
+  });
+});
+
+/** Tokens are bytes. */
+const bytesToText = (tokens: readonly number[]): string => new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(tokens));
+
+describe('createTextAssembler', () => {
+  it('never splits a character, and loses nothing', () => {
+    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+      const assembler = createTextAssembler(bytesToText, []);
+      const pieces = [...new TextEncoder().encode(text)].map((byte) => assembler.push(byte));
+      expect([...pieces, assembler.flush()].join('')).toBe(new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(text)));
+      const whole = new Set(Array.from(text));
+      for (const piece of pieces) for (const character of piece) expect(whole.has(character) || character === '\u{FFFD}').toBe(true);
+    }));
+  });
+
+  it('sends bytes that are not text as they decode, without holding them for ever', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      const assembler = createTextAssembler(bytesToText, []);
+      let held = 0;
+      for (const byte of bytes) {
+        held = assembler.push(byte) === '' ? held + 1 : 0;
+        expect(held).toBeLessThan(8);
+      }
+    }));
+  });
+
+  it('holds what may become a character and gives it up at the end', () => {
+    const assembler = createTextAssembler(bytesToText, []);
+    expect([0x41, 0xf0, 0x9f].map((byte) => assembler.push(byte))).toEqual(['A', '', '']);
+    expect(assembler.flush()).toBe('\u{FFFD}');
+  });
+
+  it('shows the tokens before, of the prompt too', () => {
+    const seen: string[] = [];
+    const assembler = createTextAssembler((tokens, previous) => {
+      seen.push(`${previous.join(',')}|${tokens.join(',')}`);
+      return 'x';
+    }, [1, 2, 3, 4, 5]);
+    assembler.push(6);
+    assembler.push(7);
+    expect(seen).toEqual(['2,3,4,5|6', '3,4,5,6|7']);
+  });
+});
+
+describe('createStopMatcher', () => {
+  const run = (stops: string[], pieces: string[]): { sent: string[]; stopped: boolean } => {
+    const matcher = createStopMatcher(stops);
+    const sent: string[] = [];
+    for (const piece of pieces) {
+      const { text, stopped } = matcher.push(piece);
+      sent.push(text);
+      if (stopped) return { sent, stopped };
+    }
+    return { sent: [...sent, matcher.flush()], stopped: false };
+  };
+
+  it('holds the beginning of a stop string until it is decided', () => {
+    expect(run(['END'], ['a E', 'N', 'x', 'END b'])).toEqual({ sent: ['a ', '', 'ENx', ''], stopped: true });
+    expect(run(['END'], ['a EN'])).toEqual({ sent: ['a ', 'EN'], stopped: false });
+  });
+
+  it('stops at the first of several', () => {
+    expect(run(['b', 'aa'], ['xaab'])).toEqual({ sent: ['x'], stopped: true });
+    expect(run(['abc', 'b'], ['a', 'b'])).toEqual({ sent: ['', 'a'], stopped: true });
+  });
+
+  it('sends exactly the text before the first stop string, for any pieces', () => {
+    const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 6 });
+    fc.assert(fc.property(fc.array(letters.filter((s) => s !== ''), { maxLength: 4 }), fc.array(letters, { maxLength: 12 }), (stops, pieces) => {
+      const text = pieces.join('');
+      const { sent, stopped } = run(stops, pieces);
+      // pieces after the one that completes a stop string are never looked at
+      const first = Math.min(...stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0));
+      if (!stopped) expect(sent.join('')).toBe(text);
+      else for (const stop of stops) expect(sent.join('').includes(stop)).toBe(false);
+      expect(stopped).toBe(Number.isFinite(first));
+    }));
+  });
+});
+
+describe('createEventChannel', () => {
+  const finish: EngineEvent = { type: 'finish', reason: 'stop', usage: { promptTokens: 1, cachedTokens: 0, completionTokens: 1 } };
+  const collect = async (events: AsyncIterable<EngineEvent>) => {
+    const all: EngineEvent[] = [];
+    for await (const event of events) all.push(event);
+    return all;
+  };
+
+  it('joins pieces for a slow reader', async () => {
+    const channel = createEventChannel(100, new AbortController().signal);
+    void channel.text('a');
+    void channel.text('b');
+    channel.finish(finish);
+    await expect(collect(channel.events())).resolves.toEqual([{ type: 'text', text: 'ab' }, finish]);
+  });
+
+  it('gives the text before an error, then the error', async () => {
+    const channel = createEventChannel(100, new AbortController().signal);
+    void channel.text('a');
+    channel.fail(new Error('gone'));
+    const events = channel.events();
+    await expect(events.next()).resolves.toEqual({ done: false, value: { type: 'text', text: 'a' } });
+    await expect(events.next()).rejects.toThrow('gone');
+  });
+
+  it('makes the writer wait at the bound until text is read', async () => {
+    const channel = createEventChannel(3, new AbortController().signal);
+    expect(channel.text('ab')).toBeUndefined();
+    let room = false;
+    const waiting = channel.text('c')?.then(() => {
+      room = true;
+    });
+    await Promise.resolve();
+    expect(room).toBe(false);
+    await channel.events().next();
+    await waiting;
+    expect(room).toBe(true);
+  });
+
+  it('lets the writer go when the signal aborts', async () => {
+    const abort = new AbortController();
+    const channel = createEventChannel(1, abort.signal);
+    const waiting = channel.text('abc');
+    abort.abort();
+    await expect(waiting).resolves.toBeUndefined();
+    expect(channel.text('more')).toBeUndefined();
+  });
+});
+
+describe('createGate', () => {
+  it('is open when nothing changes, and closed until the last change is done', async () => {
+    const gate = createGate();
+    expect(gate.pause()).toBeUndefined();
+    let finishFirst: () => void = () => undefined;
+    const first = gate.exclusive(() => new Promise<void>((resolve) => {
+      finishFirst = resolve;
+    }));
+    const second = gate.exclusive(async () => 'second');
+    let passed = false;
+    const paused = gate.pause()?.then(() => {
+      passed = true;
+    });
+    await expect(second).resolves.toBe('second');
+    expect(passed).toBe(false);
+    finishFirst();
+    await Promise.all([first, paused]);
+    expect(gate.pause()).toBeUndefined();
+  });
+
+  it('opens after a change that failed', async () => {
+    const gate = createGate();
+    await expect(gate.exclusive(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(gate.pause()).toBeUndefined();
+  });
+});
