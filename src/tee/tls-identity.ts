@@ -8,6 +8,8 @@ import type { MadeCertificate } from './certificate-make.ts';
 
 /** Clocks of peers may be behind this one by this much. */
 const SKEW_MS = 5 * 60_000;
+/** Longest delay that Node's timers take. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface TlsIdentitySource {
   /** Raw Ed25519 public key, 32 bytes; stays the same. */
@@ -32,7 +34,7 @@ export async function createTlsIdentity(options: {
   let certificate = await make();
   const timer = setInterval(() => {
     make().then((made) => { certificate = made; }, (error: unknown) => options.onError?.(error));
-  }, lifetimeMs / 2);
+  }, Math.min(lifetimeMs / 2, MAX_TIMER_MS));
   timer.unref();
   return { publicKey: keys.publicKey, current: () => certificate, close: () => clearInterval(timer) };
 }
