@@ -10,6 +10,9 @@ export const BOOL_FALSE = 0xbc799737;
 export const LENGTH_3 = 0xfe;
 export const LENGTH_7 = 0xff;
 
+/** Up to this many bytes a look at each of them is faster than the native check. */
+const MAX_SHORT_TEXT = 48;
+
 /** `label` names the field in errors, for example `client.params.is_test`. */
 export class TlReader {
   readonly #bytes: Uint8Array;
@@ -78,8 +81,15 @@ export class TlReader {
     const length = this.#length(label);
     const start = this.#offset;
     this.#skip(length);
+    if (length === 0) return '';
+    if (length <= MAX_SHORT_TEXT && this.#isAscii(start, start + length)) return this.#text.toString('latin1', start, start + length);
     if (!isUtf8(this.#bytes.subarray(start, start + length))) throw this.refuse(label, 'expected UTF-8 text');
     return this.#text.toString('utf8', start, start + length);
+  }
+
+  #isAscii(start: number, end: number): boolean {
+    for (let i = start; i < end; i++) if ((this.#bytes[i] ?? 0) >= 0x80) return false;
+    return true;
   }
 
   /** The element count of a vector whose elements take at least `minItemBytes` each. */
