@@ -443,15 +443,24 @@ describe('ClientSession.ask: cancellation', () => {
     expect(stopped).toHaveLength(1);
   });
 
-  it('version 5: the own deadline stops the request at the proxy too', async () => {
+  it('the proxy stops at 0.95 of the deadline and still tells the client what was used', async () => {
     const { gate, stopped } = endless();
     const { session, timers } = await connected({ gate });
     const result = collect(session.ask({ ...REQUEST, timeoutMs: 1_000 }));
     result.catch(() => undefined);
     await settle();
+    await timers.advance(950);
+    await expect(result).rejects.toMatchObject({ remoteCode: 652, info: INFO });
+    expect(stopped).toEqual([expect.objectContaining({ code: 'E_TIMEOUT' })]);
+  });
+
+  it('version 5: the own deadline cancels at a proxy that does not keep it', async () => {
+    const { params, ...rest } = CONNECTED as { params: object };
+    const { session, packets, timers } = await scripted({ 'client.connectToProxy': { ...rest, params: { ...params, proto_version: 5 } } as TlObject });
+    const { id, result } = await asked(session, packets, { timeoutMs: 1_000 });
     await timers.advance(1_000);
     await expect(result).rejects.toMatchObject({ code: 'E_TIMEOUT' });
-    expect(stopped).toHaveLength(1);
+    expect(packets.at(-1)).toEqual({ _: 'client.cancelQuery', request_id: id });
   });
 
   it('a signal that was aborted before sends nothing', async () => {
