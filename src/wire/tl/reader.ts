@@ -19,6 +19,8 @@ export class TlReader {
   readonly #view: DataView;
   readonly #text: Buffer;
   #offset = 0;
+  /** Padding after the data whose length was read last. */
+  #padding = 0;
 
   constructor(bytes: Uint8Array) {
     // A plain view, so that what is handed out is never a Buffer, whose slice() would alias.
@@ -139,8 +141,6 @@ export class TlReader {
     this.#padding = padded - length;
     return length;
   }
-
-  #padding = 0;
 
   #skip(length: number): void {
     this.#offset += length + this.#padding;
