@@ -47,7 +47,7 @@ async function freePort(): Promise<number> {
 }
 
 /** The description of this network, made on first use: key, image hashes of this version, addresses that stay the same. */
-async function describe(layout: LocalnetLayout, version: string): Promise<LocalnetDescription> {
+export async function describeLocalnet(layout: LocalnetLayout, version: string): Promise<LocalnetDescription> {
   const authority = await pathExists(layout.authority) ? await loadLocalAuthority(layout.authority) : await createLocalAuthority(layout.authority);
   const known = await pathExists(layout.description) ? await readDescription(layout) : null;
   const imageHash = (role: 'proxy' | 'worker'): string => toHex(simulatedImageHash(simulatedMeasurement(role, version)));
@@ -71,7 +71,7 @@ async function describe(layout: LocalnetLayout, version: string): Promise<Localn
 export async function startLocalnet(layout: LocalnetLayout, options: StartOptions): Promise<RoleStatus[]> {
   await ensureFolder(layout.root);
   return withLock(layout.lock, async () => {
-    await describe(layout, options.version);
+    await describeLocalnet(layout, options.version);
     const started: LocalRole[] = [];
     try {
       for (const role of LOCAL_ROLES) {
