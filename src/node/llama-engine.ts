@@ -2,6 +2,7 @@
 // Prebuilt binaries only, threads always set, nothing of the native part on stdout or stderr. Refuses to run with less
 // of the GPU or of the context than was asked for.
 import { access } from 'node:fs/promises';
+import { format } from 'node:util';
 import { CocoonError, EngineError, NotFoundError } from '../core/errors.ts';
 import { badRequest } from '../openai/errors.ts';
 import { shareBatch } from './llama-batch.ts';
@@ -81,17 +82,36 @@ export async function loadLlamaEngine(options: LlamaEngineOptions): Promise<Engi
   }
 }
 
-function startLlama({ getLlama, LlamaLogLevel: level }: LlamaModule, { gpu, threads, log }: LlamaEngineOptions): Promise<Llama> {
-  return getLlama({
-    build: 'never',
-    skipDownload: true,
-    progressLogs: false,
-    debug: false,
-    gpu: gpu === 'off' ? false : gpu,
-    maxThreads: threads,
-    logLevel: level.warn,
-    logger: (severity, message) => logNative(log, severity, message),
-  });
+async function startLlama({ getLlama, LlamaLogLevel: level }: LlamaModule, { gpu, threads, log }: LlamaEngineOptions): Promise<Llama> {
+  try {
+    return await withConsoleLogged(log, () => getLlama({
+      build: 'never',
+      skipDownload: true,
+      progressLogs: false,
+      debug: false,
+      gpu: gpu === 'off' ? false : gpu,
+      maxThreads: threads,
+      logLevel: level.warn,
+      logger: (severity, message) => logNative(log, severity, message),
+    }));
+  } catch (cause) {
+    throw new EngineError('E_ENGINE', `engine has no working llama.cpp binary for gpu '${gpu}' on this machine`, {
+      cause, hint: 'the log says why each binary failed; the CPU alone is gpu off',
+    });
+  }
+}
+
+/** While it looks for a binary that works, the library says what went wrong on the console and nowhere else. */
+async function withConsoleLogged<T>(log: Log, work: () => Promise<T>): Promise<T> {
+  const output = globalThis.console;
+  const { error, warn } = output;
+  output.error = (...args: unknown[]) => log.error(`llama.cpp: ${format(...args)}`);
+  output.warn = (...args: unknown[]) => log.warn(`llama.cpp: ${format(...args)}`);
+  try {
+    return await work();
+  } finally {
+    Object.assign(output, { error, warn });
+  }
 }
 
 async function loadModel(llama: Llama, options: LlamaEngineOptions): Promise<LlamaModel> {

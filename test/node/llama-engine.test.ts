@@ -1,4 +1,7 @@
 // The engine with the real embedded model on one CPU thread: real tokens, real batches, real cancellation.
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { getLlama } from 'node-llama-cpp';
 import { silentLog } from '../../src/core/log.ts';
@@ -64,6 +67,51 @@ describe('loadLlamaEngine', () => {
 
   it('refuses to put fewer layers on a GPU than it was asked to', async () => {
     await expect(loadLlamaEngine({ ...options, gpuLayers: 'all' })).rejects.toMatchObject({ code: 'E_ENGINE', message: 'engine has 0 layers on the GPU, expected 7' });
+  });
+});
+
+describe('loadLlamaEngine: output', () => {
+  const program = (...args: string[]) => promisify(execFile)(process.execPath, ['--import', './test/fakes/ts-hooks.mjs', ...args]);
+
+  it('writes nothing to stdout and stderr, warnings of the native part included', async () => {
+    await expect(program('test/fakes/quiet-engine.ts')).rejects.toMatchObject({ code: 42, stdout: '', stderr: '' });
+  });
+
+  it('writes nothing either when no binary works, and logs why', async () => {
+    // the library tests a binary in a child process with the flags of this one, which breaks the child
+    await expect(program('--input-type=module', '-e', 'await import("./test/fakes/quiet-engine.ts")')).rejects.toMatchObject({ code: 44, stdout: '', stderr: '' });
+  });
+});
+
+const STORIES = '../shared/models/stories260K-f32.gguf';
+
+/** Needs a third-party model with a SentencePiece vocabulary and no chat template, which is not part of the project. */
+(existsSync(STORIES) ? describe : describe.skip)('loadLlamaEngine: a SentencePiece model', () => {
+  let stories: Engine;
+  beforeAll(async () => {
+    stories = await loadLlamaEngine({ modelPath: STORIES, gpu: 'off', contextSize: 512, parallel: 1, threads: 1, log: silentLog });
+  });
+  afterAll(() => stories.close());
+
+  it('puts the beginning-of-sequence token before a prompt, and keeps the space before the first word', async () => {
+    const events: EngineEvent[] = [];
+    for await (const event of stories.complete({ prompt: { kind: 'text', text: 'Once upon a' }, temperature: 0, maxTokens: 8 }, never)) events.push(event);
+    const answer = events.map((event) => (event.type === 'text' ? event.text : '')).join('');
+    expect(answer).toMatch(/^ time, there was/);
+    // BOS, "Once", " upon", " a"
+    expect(events.at(-1)).toMatchObject({ usage: { promptTokens: 4, completionTokens: 8 } });
+  });
+
+  it('takes an empty prompt as the beginning of a text', async () => {
+    const events: EngineEvent[] = [];
+    for await (const event of stories.complete({ prompt: { kind: 'text', text: '' }, temperature: 0, maxTokens: 3 }, never)) events.push(event);
+    expect(events.at(-1)).toMatchObject({ reason: 'length', usage: { promptTokens: 1 } });
+  });
+
+  it('refuses a chat without a template', async () => {
+    expect(stories.info().chat).toBe(false);
+    const answer = stories.complete({ prompt: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] } }, never)[Symbol.asyncIterator]();
+    await expect(answer.next()).rejects.toMatchObject({ code: 'E_REQUEST', status: 400, param: 'messages' });
   });
 });
 
