@@ -41,14 +41,14 @@ export interface SecureChannel {
  * E_EVIDENCE_REFUSED) or NetworkError E_TIMEOUT, E_CLOSED, E_PROTOCOL; the socket is destroyed then.
  * The peer may still refuse this side's certificate after this resolves: TLS 1.3 tells the dialler on the first read.
  */
-export function secureAsDialer(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
+export async function secureAsDialer(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
   const secureContext = contextOf(options.identity);
   // Without host, servername and ALPNProtocols neither SNI nor ALPN is sent; without session none is offered.
   return handshake(() => connect({ socket, secureContext, rejectUnauthorized: false }), 'secureConnect', socket, options);
 }
 
 /** TLS as the accepting side; bytes pushed back into `socket` with `unshift` are read first. Errors as for `secureAsDialer`. */
-export function secureAsAcceptor(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
+export async function secureAsAcceptor(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
   const secureContext = contextOf(options.identity);
   // rejectUnauthorized makes OpenSSL demand a certificate; a bare TLSSocket verifies nothing else about it.
   const accept = (): TLSSocket => new TLSSocket(socket, { isServer: true, secureContext, requestCert: true, rejectUnauthorized: true });

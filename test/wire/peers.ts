@@ -21,7 +21,7 @@ export const PEER: VerifiedPeer = { evidence: 'none', publicKey: new Uint8Array(
 
 export const verifyAny = createVerifyPeer({ kind: 'any' }, { clock: systemClock });
 
-export const makeIdentity = (): Promise<TlsIdentity & { readonly publicKey: Uint8Array }> =>
+export const makeIdentity = async (): Promise<TlsIdentity & { readonly publicKey: Uint8Array }> =>
   makeCertificate({ keys: generateTlsKeys(), evidence: { family: 'none' }, notBefore: Date.now() - 60_000 });
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -63,8 +63,10 @@ export async function listenTcp(cleanup: Cleanup, onSocket: (socket: Socket) => 
 export async function dialTcp(cleanup: Cleanup, port: number, localAddress?: string): Promise<Socket> {
   const socket = createConnection({ port, host: '127.0.0.1', ...(localAddress === undefined ? {} : { localAddress }) });
   cleanup.add(socket, () => socket.destroy());
-  socket.on('error', () => undefined);
-  await new Promise<void>((resolve) => { socket.once('connect', resolve); });
+  await new Promise<void>((resolve, reject) => {
+    socket.on('error', reject); // stays: later errors are the test's to see in other ways
+    socket.once('connect', resolve);
+  });
   return socket;
 }
 
