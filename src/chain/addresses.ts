@@ -2,14 +2,16 @@
 // params with their own code, exactly as the proxy contract does it, so a forged child has another address.
 import { createHash } from 'node:crypto';
 import { Address, contractAddress } from '@ton/core';
-import type { Cell, StateInit } from '@ton/core';
+import type { Cell } from '@ton/core';
 import { CocoonError } from '../core/errors.ts';
+import { bondStorage } from './cells/bond.ts';
 import { childParams, proxyParams } from './cells/params.ts';
 import type { Params } from './cells/params.ts';
 import { rootStorage } from './cells/root-storage.ts';
 import type { RootStorage } from './cells/root-storage.ts';
 import { clientStorage, proxyStorage, STATE, walletStorage, workerStorage } from './cells/storage.ts';
 import { stateInitCell } from './cells/wallet-messages.ts';
+import type { CodeAndData } from './cells/wallet-messages.ts';
 
 /** All contracts live in the basic workchain. */
 export const WORKCHAIN = 0;
@@ -17,7 +19,7 @@ export const WORKCHAIN = 0;
 /** A contract that may not be deployed yet: where it will be, and what deploys it. */
 export interface Deployment {
   readonly address: Address;
-  readonly init: { readonly code: Cell; readonly data: Cell };
+  readonly init: CodeAndData;
 }
 
 export function deploymentOf(code: Cell, data: Cell): Deployment {
@@ -79,6 +81,11 @@ export function walletDeployment(code: Cell, { owner, publicKey, subwallet }: Wa
   return deploymentOf(code, walletStorage.store({ seqno: 0, subwallet, publicKey, status: 0, owner }));
 }
 
+// Initial bond data: state 0, stake 0, unlock_ts 0, no keys; the address follows from root and owner alone.
+export function bondDeployment(code: Cell, root: Address, owner: Address): Deployment {
+  return deploymentOf(code, bondStorage.store({ owner, root, state: STATE.normal, stakeNano: 0n, unlockTime: 0, keys: new Map() }));
+}
+
 /**
  * Subwallet of a node's wallet: different on every network and for every owner, so that a message signed for one can
  * never be valid for another (ONCHAIN.md section 13, H8). Never 0, which the reference programs use.
@@ -114,8 +121,8 @@ export function addressOfHashes(code: CellFingerprint, data: CellFingerprint): A
 const STATE_INIT_PREFIX = Buffer.from([0x02, 0x01, 0x34]);
 
 /** True when `init` deploys to `address`. */
-export function isStateInitOf(init: StateInit, address: Address): boolean {
-  return address.workChain === WORKCHAIN && stateInitCell(init).hash().equals(address.hash);
+export function isStateInitOf(init: CodeAndData, address: Address): boolean {
+  return address.workChain === WORKCHAIN && stateInitCell.store(init).hash().equals(address.hash);
 }
 
 function codeOf(code: Cell | null, name: string): Cell {

@@ -2,6 +2,7 @@
 // WIRE-2026-04.md section 6). Struct versions 0 to 5; missing multipliers are ×1, missing stakes 1 TON. A proxy entry that
 // cannot be read is skipped and reported; any other deviation refuses the whole configuration.
 import type { Address, Cell } from '@ton/core';
+import { UNBOND_DELAY_SECONDS } from './cells/bond.ts';
 import type { HashSet } from './cells/dictionary.ts';
 import { MULTIPLIER_ONE } from './cells/params.ts';
 import type { Params } from './cells/params.ts';
@@ -123,8 +124,8 @@ export function quote(params: Params, usage: Usage): bigint {
 /** Least seconds by which the proxy's delay must exceed the client's, so that a client can claim before the pool is gone (H6). */
 export const MIN_DELAY_MARGIN_SECONDS = 300;
 
-/** Longest client delay: the bond's unbonding delay is 14 days and must not be the shorter one. */
-export const MAX_CLIENT_DELAY_SECONDS = 14 * 86_400;
+/** Longest client delay: the bond's delay must not be the shorter one. */
+export const MAX_CLIENT_DELAY_SECONDS = UNBOND_DELAY_SECONDS;
 
 /** Reasons not to deploy a network with these params, or to use one; empty where there are none (ONCHAIN.md section 13, H5, H6, H10). */
 export function paramsProblems(params: Params): string[] {

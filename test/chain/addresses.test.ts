@@ -1,6 +1,6 @@
 // Addresses: vectors/onchain/addresses.json, vectors/wire/onchain/addresses.json and root.json.
 import { describe, expect, it } from '@jest/globals';
-import { Cell } from '@ton/core';
+import type { Cell } from '@ton/core';
 import {
   addressOfHashes, clientDeployment, deploymentOf, isStateInitOf, networkUniqueId, proxyDeployment, walletDeployment, walletSubwallet, workerDeployment,
 } from '../../src/chain/addresses.ts';

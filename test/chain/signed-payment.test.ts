@@ -1,6 +1,7 @@
 // Signed payments: six captured on the wire, the onchain and wire message vectors, and every way in which one can be wrong.
 import { describe, expect, it } from '@jest/globals';
-import { beginCell, Cell } from '@ton/core';
+import { beginCell } from '@ton/core';
+import type { Cell } from '@ton/core';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { signerOfSeed, verifySignature } from '../../src/chain/ed25519.ts';

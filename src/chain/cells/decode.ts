@@ -3,6 +3,7 @@
 import type { Cell } from '@ton/core';
 import { OP, opName } from '../opcodes.ts';
 import type { OpName } from '../opcodes.ts';
+import * as bond from './bond.ts';
 import * as client from './client-messages.ts';
 import type { CellCodec } from './codec.ts';
 import { comment } from './comment.ts';
@@ -65,6 +66,13 @@ const BODIES: ReadonlyMap<number, CellCodec<unknown>> = new Map<number, CellCode
   [OP.clientChargeSigned, signedEnvelope.clientCharge],
   [OP.clientGrantRefundSigned, signedEnvelope.clientGrantRefund],
   [OP.walletSendMessage, wallet.walletSendMessage],
+  [OP.bondDeposit, bond.bondDeposit],
+  [OP.bondUnbond, bond.bondUnbond],
+  [OP.bondWithdraw, bond.bondWithdraw],
+  [OP.bondAddKey, bond.bondAddKey],
+  [OP.bondRemoveKey, bond.bondRemoveKey],
+  [OP.bondSlash, bond.bondSlash],
+  [OP.bondSlashed, bond.bondSlashed],
 ]);
 
 /** The body's operation and fields; null where its first 32 bits are no operation of the contracts. Throws E_CHAIN_DATA. */

@@ -1,6 +1,6 @@
 // The client contract: the ledger of one client at one proxy (ONCHAIN.md section 9). Values of at least 0.1 TON, or the
 // amount plus 0.1 TON for top-ups, or the contract refuses (1003).
-import type { Address, Cell, Contract, ContractProvider, Sender } from '@ton/core';
+import type { Address, Contract, ContractProvider, Sender } from '@ton/core';
 import { clientDeployment } from '../addresses.ts';
 import type { ChildIdentity } from '../addresses.ts';
 import * as messages from '../cells/client-messages.ts';
@@ -8,14 +8,15 @@ import { clientStorage } from '../cells/storage.ts';
 import type { ClientStorage } from '../cells/storage.ts';
 import { paymentBody } from '../signed-payment.ts';
 import type { SignedPayment } from '../signed-payment.ts';
+import type { CodeAndData } from '../cells/wallet-messages.ts';
 import { accountData, callGet, readBytes32, readUint, readUint32, sendBody, sendDeploy } from './common.ts';
 import type { Send } from './common.ts';
 
 export class ClientContract implements Contract {
   readonly address: Address;
-  readonly init?: { readonly code: Cell; readonly data: Cell };
+  readonly init?: CodeAndData;
 
-  constructor(address: Address, init?: { readonly code: Cell; readonly data: Cell }) {
+  constructor(address: Address, init?: CodeAndData) {
     this.address = address;
     if (init !== undefined) this.init = init;
   }

@@ -44,7 +44,7 @@ export async function callGet<T>(
 /** The data cell of the account. Throws E_NOT_FOUND where no contract is deployed there. */
 export async function accountData(provider: ContractProvider, what: string): Promise<Cell> {
   const { state } = await provider.getState();
-  if (state.type !== 'active' || state.data == null) {
+  if (state.type !== 'active' || !state.data) {
     throw new NotFoundError('E_NOT_FOUND', `${what} contract is not deployed (account is ${state.type})`);
   }
   return parseBoc(state.data, `${what} storage`, STATE_LIMITS);

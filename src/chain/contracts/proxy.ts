@@ -1,6 +1,6 @@
 // The proxy contract: pool of all deposits, its stake and its earnings (ONCHAIN.md section 8). Requests of its children
 // are sent by their contracts, never from here.
-import type { Address, Cell, Contract, ContractProvider, Sender } from '@ton/core';
+import type { Address, Contract, ContractProvider, Sender } from '@ton/core';
 import { proxyDeployment } from '../addresses.ts';
 import type { ProxyIdentity } from '../addresses.ts';
 import { closeProxy, increaseProxyStake, proxyPayoutRequest, proxyText, saveState } from '../cells/proxy-messages.ts';
@@ -8,14 +8,15 @@ import { proxyStorage } from '../cells/storage.ts';
 import type { ProxyStorage } from '../cells/storage.ts';
 import { paymentBody } from '../signed-payment.ts';
 import type { SignedPayment } from '../signed-payment.ts';
+import type { CodeAndData } from '../cells/wallet-messages.ts';
 import { accountData, callGet, readBytes32, readUint, readUint32, sendBody, sendDeploy } from './common.ts';
 import type { Send } from './common.ts';
 
 export class ProxyContract implements Contract {
   readonly address: Address;
-  readonly init?: { readonly code: Cell; readonly data: Cell };
+  readonly init?: CodeAndData;
 
-  constructor(address: Address, init?: { readonly code: Cell; readonly data: Cell }) {
+  constructor(address: Address, init?: CodeAndData) {
     this.address = address;
     if (init !== undefined) this.init = init;
   }

@@ -5,6 +5,7 @@ import * as messages from '../cells/root-messages.ts';
 import { rootStorage } from '../cells/root-storage.ts';
 import type { RootStorage } from '../cells/root-storage.ts';
 import type { Value } from '../cells/codec.ts';
+import type { CodeAndData } from '../cells/wallet-messages.ts';
 import { configOfStorage } from '../root-config.ts';
 import type { RootConfig } from '../root-config.ts';
 import { accountData, callGet, hashArgument, readBytes32, readFlag, readUint, readUint32, sendBody, sendDeploy } from './common.ts';
@@ -15,9 +16,9 @@ type Body<M> = Omit<Value<M>, 'queryId'>;
 
 export class RootContract implements Contract {
   readonly address: Address;
-  readonly init?: { readonly code: Cell; readonly data: Cell };
+  readonly init?: CodeAndData;
 
-  constructor(address: Address, init?: { readonly code: Cell; readonly data: Cell }) {
+  constructor(address: Address, init?: CodeAndData) {
     this.address = address;
     if (init !== undefined) this.init = init;
   }

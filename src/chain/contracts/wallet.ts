@@ -1,12 +1,13 @@
 // The Cocoon wallet: a hot key sends, a cold owner controls (ONCHAIN.md section 11). External messages are signed here;
 // keeping their bytes until they are seen or expired is the sender's duty.
 import type { Address, Cell, Contract, ContractProvider, Sender } from '@ton/core';
+import { CocoonError } from '../../core/errors.ts';
 import { walletDeployment } from '../addresses.ts';
 import type { Deployment, WalletIdentity } from '../addresses.ts';
 import {
   externalMessage, transferMessage, transferMode, walletExternalBody, walletRequest, walletSendMessage, walletText,
 } from '../cells/wallet-messages.ts';
-import type { WalletRequest, WalletTransfer } from '../cells/wallet-messages.ts';
+import type { CodeAndData, WalletRequest, WalletTransfer } from '../cells/wallet-messages.ts';
 import { walletStorage } from '../cells/storage.ts';
 import type { WalletStorage } from '../cells/storage.ts';
 import type { Signer } from '../ed25519.ts';
@@ -22,23 +23,22 @@ export function signWalletRequest(request: WalletRequest, signer: Signer): Cell 
   return walletExternalBody.store({ signature: signer.sign(cell.hash()), request: cell });
 }
 
-/** One to four transfers with the reference programs' send modes. */
-export const transfersRequest = (
-  { subwallet, validUntil, seqno }: Omit<WalletRequest, 'messages'>, transfers: readonly WalletTransfer[],
-): WalletRequest => ({
-  subwallet, validUntil, seqno,
-  messages: transfers.map((transfer) => ({ mode: transferMode(transfer.valueNano), message: transferMessage(transfer) })),
-});
+/** One to four transfers with the reference programs' send modes. Throws E_INTERNAL on none; signing refuses more. */
+export function transfersRequest(head: Omit<WalletRequest, 'messages'>, transfers: readonly WalletTransfer[]): WalletRequest {
+  if (transfers.length === 0) throw new CocoonError('E_INTERNAL', 'wallet request has no transfers, expected one to four');
+  const messages = transfers.map((transfer) => ({ mode: transferMode(transfer.valueNano), message: transferMessage.store(transfer) }));
+  return { ...head, messages };
+}
 
 /** The whole external message; it deploys the wallet while its seqno is 0. */
 export const walletExternal = ({ address, init }: Deployment, body: Cell, seqno: number): Cell =>
-  externalMessage(address, body, seqno === 0 ? init : null);
+  externalMessage.store({ to: address, body, init: seqno === 0 ? init : null });
 
 export class WalletContract implements Contract {
   readonly address: Address;
-  readonly init?: { readonly code: Cell; readonly data: Cell };
+  readonly init?: CodeAndData;
 
-  constructor(address: Address, init?: { readonly code: Cell; readonly data: Cell }) {
+  constructor(address: Address, init?: CodeAndData) {
     this.address = address;
     if (init !== undefined) this.init = init;
   }

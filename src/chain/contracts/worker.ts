@@ -1,5 +1,5 @@
 // The worker contract: the ledger of one worker at one proxy (ONCHAIN.md section 10). Values above 0.1 TON, or it refuses (1003).
-import type { Address, Cell, Contract, ContractProvider, Sender } from '@ton/core';
+import type { Address, Contract, ContractProvider, Sender } from '@ton/core';
 import { workerDeployment } from '../addresses.ts';
 import type { ChildIdentity } from '../addresses.ts';
 import { workerStorage } from '../cells/storage.ts';
@@ -7,14 +7,15 @@ import type { WorkerStorage } from '../cells/storage.ts';
 import { registerWorker } from '../cells/worker-messages.ts';
 import { paymentBody } from '../signed-payment.ts';
 import type { SignedPayment } from '../signed-payment.ts';
+import type { CodeAndData } from '../cells/wallet-messages.ts';
 import { accountData, callGet, readBytes32, readUint, readUint32, sendBody, sendDeploy } from './common.ts';
 import type { Send } from './common.ts';
 
 export class WorkerContract implements Contract {
   readonly address: Address;
-  readonly init?: { readonly code: Cell; readonly data: Cell };
+  readonly init?: CodeAndData;
 
-  constructor(address: Address, init?: { readonly code: Cell; readonly data: Cell }) {
+  constructor(address: Address, init?: CodeAndData) {
     this.address = address;
     if (init !== undefined) this.init = init;
   }

@@ -151,7 +151,7 @@ describe('onchain/messages.json', () => {
       subwallet: f['subwallet_id'] as number, validUntil: f['valid_until'] as number, seqno: f['seqno'] as number,
       messages: (f['messages'] as Fields[]).map((m) => ({
         mode: m['mode'] as number,
-        message: transferMessage({ to: addr(m['dest'] as string), valueNano: big(m, 'value'), body: m['body'] === null ? null : withdraw, init: null }),
+        message: transferMessage.store({ to: addr(m['dest'] as string), valueNano: big(m, 'value'), body: m['body'] === null ? null : withdraw, init: null }),
       })),
     };
     const signer = signerOfSeed(hex(env.key_seeds[v.signer_seed_label!]!.seed));
