@@ -1,5 +1,5 @@
-// The peer's queries (WIRE.md section 7): each becomes one tcp.queryAnswer or tcp.queryError. Refuses more of them at once
-// than agreed, and answers one that cannot be read with an error, as the C++ programs do.
+// The peer's queries (WIRE.md section 7): each becomes one tcp.queryAnswer or tcp.queryError. Refuses more of them at once,
+// or more bytes, than agreed, and answers one that cannot be read with an error, as the C++ programs do.
 import { RemoteError } from '../core/errors.ts';
 import type { ConnectionHandlers } from './connection.ts';
 import { readQuery } from './payload.ts';
@@ -9,6 +9,7 @@ import type { TlByType } from './tl/types.ts';
 
 export interface AnsweringOptions {
   readonly max: number;
+  readonly maxBytes: number;
   /** Queues a packet for the peer; does nothing when the connection is gone. May throw E_TOO_LARGE. */
   readonly reply: (packet: TlByType['tcp.Packet']) => void;
   /** An answer could not even be refused: our own bug. */
@@ -18,6 +19,7 @@ export interface AnsweringOptions {
 export class Answering {
   readonly #options: AnsweringOptions;
   readonly #running = new Set<Promise<void>>();
+  #bytes = 0;
 
   constructor(options: AnsweringOptions) {
     this.#options = options;
@@ -25,12 +27,17 @@ export class Answering {
 
   /** Starts answering and returns at once. */
   start(handlers: ConnectionHandlers, id: bigint, data: Uint8Array): void {
-    const { max } = this.#options;
-    if (this.#running.size >= max) {
-      this.#replyError(id, new RemoteError(NOT_READY, `too many queries at once, expected at most ${max}`));
+    const { max, maxBytes, failed } = this.#options;
+    const size = data.byteLength;
+    if (this.#running.size >= max || (this.#running.size > 0 && this.#bytes + size > maxBytes)) {
+      this.#replyError(id, new RemoteError(NOT_READY, `too many queries at once, expected at most ${max} and ${maxBytes} bytes`));
       return;
     }
-    const answer = this.#answer(handlers, id, data).catch(this.#options.failed).finally(() => this.#running.delete(answer));
+    this.#bytes += size;
+    const answer = this.#answer(handlers, id, data).catch(failed).finally(() => {
+      this.#bytes -= size;
+      this.#running.delete(answer);
+    });
     this.#running.add(answer);
   }
 

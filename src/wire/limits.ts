@@ -10,6 +10,8 @@ export interface ConnectionLimits {
   readonly maxFrameBytes: number;
   /** Queries of the peer that are being answered at the same time; further ones are answered with error 651. */
   readonly maxInboundQueries: number;
+  /** Bytes of those queries; a query that would exceed them is answered with error 651, unless it is the only one. */
+  readonly maxInboundQueryBytes: number;
   /** Own queries without an answer at the same time; further ones reject with E_BUSY. */
   readonly maxOutboundQueries: number;
   /** Bytes waiting for the socket after which `send` and `query` reject with E_BUSY, for a caller that ignores back-pressure. */
@@ -40,6 +42,7 @@ export function connectionLimits(role: ConnectionRole, given: Partial<Connection
   return {
     maxFrameBytes: role === 'dialer' ? MAX_FRAME_BYTES : MAX_FIRST_FRAME_BYTES,
     maxInboundQueries: 64,
+    maxInboundQueryBytes: 2 * MAX_FRAME_BYTES,
     maxOutboundQueries: 1024,
     maxBufferedBytes: 4 * MAX_FRAME_BYTES,
     maxReplyBytes: 1024 * 1024,

@@ -85,6 +85,7 @@ class WireConnection implements OpenConnection {
     this.#queries = new OpenQueries({ max: this.#limits.maxOutboundQueries, randomId: this.#randomId });
     this.#answering = new Answering({
       max: this.#limits.maxInboundQueries,
+      maxBytes: this.#limits.maxInboundQueryBytes,
       reply: (packet) => this.#reply(packet),
       failed: (error) => this.close(asCocoonError(error)),
     });

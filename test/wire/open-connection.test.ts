@@ -277,6 +277,21 @@ describe('queries of the peer', () => {
     expect(running).toBe(3);
     expect(peer.received.every((packet) => packet._ === 'tcp.queryError' && packet.code === 651)).toBe(true);
   });
+
+  it('onQuery: large queries at once are bounded by their bytes', async () => {
+    const { connection, peer } = await opened('acceptor', { limits: { maxFrameBytes: 2 ** 20, maxInboundQueryBytes: 250_000 } });
+    let release: () => void = () => undefined;
+    const slow = new Promise<void>((resolve) => { release = resolve; });
+    connection.handle({ ...IGNORE, onQuery: async () => { await slow; throw new RemoteError(1, 'done'); } });
+    const large = (id: bigint): Parameters<ScriptedPeer['send']>[0] =>
+      ({ _: 'tcp.query', id, data: encodeBoxed({ _: 'client.authorizeWithProxyShort', data: new Uint8Array(100_000) }) });
+    for (const id of [1n, 2n, 3n]) peer.send(large(id));
+    expect(await peer.packet(0)).toMatchObject({ id: 3n, code: 651 });
+    release();
+    await peer.packet(2);
+    peer.send(large(4n));
+    expect(await peer.packet(3)).toMatchObject({ id: 4n, code: 1 });
+  });
 });
 
 describe('packets', () => {
@@ -407,14 +422,14 @@ describe('limits on what comes in', () => {
   it('openConnection: a flood of pings from a peer that does not read stops the reading', async () => {
     const { connection, peer } = await opened('acceptor', { limits: { maxReplyBytes: 4096 }, timeouts: { stallMs: 200 } });
     peer.stream.pause();
-    const pings = Buffer.concat(Array.from({ length: 20_000 }, (_, i) => Buffer.from(encodeFrame(i + 1, encodeBoxed({ _: 'tcp.ping', id: BigInt(i) })))));
+    const pings = Buffer.concat(Array.from({ length: 5_000 }, (_, i) => Buffer.from(encodeFrame(i + 1, encodeBoxed({ _: 'tcp.ping', id: BigInt(i) })))));
     peer.sendBytes(pings);
-    // 20,000 pongs are 400,000 bytes: the sockets may hold them all, yet few wait in this process at any time.
+    // 5,000 pongs are 100,000 bytes: the sockets may hold them all, yet few wait in this process at any time.
     let most = 0;
     for (let i = 0; i < 50; i++) { most = Math.max(most, connection.bufferedBytes); await sleep(2); }
     expect(most).toBeLessThanOrEqual(4096 + 20);
     peer.stream.resume();
-    await peer.packet(19_999);
+    await peer.packet(4_999);
   });
 });
 
