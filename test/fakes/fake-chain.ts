@@ -19,7 +19,9 @@ export type Fault =
   | { readonly kind: 'status'; readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
   | { readonly kind: 'hang' } | { readonly kind: 'reset' } | { readonly kind: 'endless' } | { readonly kind: 'slow'; readonly ms: number }
   /** Takes a message and tells nobody; answers as usual. */
-  | { readonly kind: 'drop' };
+  | { readonly kind: 'drop' }
+  /** Does what is asked and breaks the connection instead of answering. */
+  | { readonly kind: 'lost-answer' };
 
 export interface EndpointScript {
   /** Decides on the n-th request (from 0) to this endpoint. */
@@ -191,6 +193,10 @@ export class FakeChain {
     const block = Math.max(0, this.#times.length - 1 - (script.lagBlocks ?? 0));
     try {
       const honest = await this.#answer(method, params, block, fault?.kind === 'drop');
+      if (fault?.kind === 'lost-answer') {
+        response.socket?.destroy();
+        return;
+      }
       const result = script.lie?.(method, honest as Record<string, unknown>) ?? honest;
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ok: true, result, jsonrpc: '2.0', id: '1' }));
     } catch (error) {

@@ -34,6 +34,8 @@ const DEFAULT_MAX_RESPONSE_BYTES = 4 << 20;
 const DEFAULT_LIST_LIMIT = 256;
 const AGREEMENT_POLL = { baseMs: 250, maxMs: 2000 };
 const MIN_WAIT_MS = 10;
+/** Longest delay that timers keep. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 type Ask<T> = (endpoint: Endpoint, signal: AbortSignal) => Promise<T>;
 
@@ -75,7 +77,7 @@ class HttpTonAccess implements TonAccess {
   }
 
   #deadline(options: ReadOptions | undefined): Deadline {
-    const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
+    const timeoutMs = Math.min(Math.ceil(options?.timeoutMs ?? this.#timeoutMs), MAX_TIMER_MS);
     const ends = performance.now() + timeoutMs;
     const limit = AbortSignal.timeout(timeoutMs);
     return {
@@ -274,7 +276,7 @@ class HttpTonAccess implements TonAccess {
   }
 
   async close(): Promise<void> {
-    await this.#dispatcher.close();
+    await this.#dispatcher.destroy();
   }
 }
 

@@ -101,6 +101,6 @@ export interface TonAccess {
   /** The transaction of `destination` that consumed the message which `source` sent at logical time `createdLt`; null when there is none yet. */
   locateResult(source: Address, destination: Address, createdLt: bigint, options?: Omit<ReadOptions, 'agreed'>): Promise<Transaction | null>;
   health(): readonly EndpointHealth[];
-  /** Closes idle connections. */
+  /** Closes all connections; requests under way fail. */
   close(): Promise<void>;
 }

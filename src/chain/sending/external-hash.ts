@@ -5,7 +5,7 @@ import { externalMessage } from '../cells/wallet-messages.ts';
 
 /** Hash (32 bytes) of the normalised message with this destination and body. */
 export function externalHash(to: Address, body: Cell): Uint8Array {
-  return new Uint8Array(externalMessage(to, body, null).hash());
+  return new Uint8Array(externalMessage.store({ to, body, init: null }).hash());
 }
 
 /** Normalised hash of an incoming message; null when it is not an external one. */

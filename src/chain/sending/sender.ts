@@ -196,7 +196,7 @@ class DurableSender implements Sender {
     const init = account.status === 'uninitialized' ? wallet.init : null;
     const body = await wallet.buildExternal(seqno, validUntil, intent.messages, signer);
     await this.#checkFunds(account, intent.messages, body, read.signal);
-    const boc = externalMessage(wallet.address, body, init).toBoc();
+    const boc = externalMessage.store({ to: wallet.address, body, init }).toBoc();
     const attempt: Attempt = {
       seqno, validUntil, afterLt: (account.last?.lt ?? 0n).toString(), messageHash: toHex(externalHash(wallet.address, body)),
       boc: boc.toString('base64'), status: 'pending', reason: null, transaction: null, deliveries: [],

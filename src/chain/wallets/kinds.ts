@@ -1,14 +1,15 @@
 // Wallet contracts: V5R1 (default) and V4R2 for owners, the Cocoon wallet (ONCHAIN.md section 11) for nodes, proxies and
 // clients. A kind knows its address, reads its sequence number and signs external messages; it never sends.
 import { loadMessageRelaxed, SendMode } from '@ton/core';
-import type { Address, Cell, StateInit } from '@ton/core';
+import type { Address, Cell } from '@ton/core';
 import { WalletContractV4, WalletContractV5R1 } from '@ton/ton';
 import { UsageError } from '../../core/errors.ts';
 import { walletDeployment } from '../addresses.ts';
 import { chainDataError, reading } from '../cells/codec.ts';
 import { walletStorage } from '../cells/storage.ts';
-import { MAX_WALLET_MESSAGES, walletExternalBody, walletRequest } from '../cells/wallet-messages.ts';
-import type { ModedMessage } from '../cells/wallet-messages.ts';
+import { MAX_WALLET_MESSAGES } from '../cells/wallet-messages.ts';
+import type { CodeAndData, ModedMessage } from '../cells/wallet-messages.ts';
+import { signWalletRequest } from '../contracts/wallet.ts';
 import type { Signer } from '../ed25519.ts';
 import type { WalletNetwork } from './network.ts';
 
@@ -18,7 +19,7 @@ export interface WalletKind {
   readonly name: WalletKindName;
   readonly address: Address;
   /** Deploys the wallet; goes with its first external message. */
-  readonly init: StateInit;
+  readonly init: CodeAndData;
   /** Messages in one external message, at most. */
   readonly maxMessages: number;
   /** The contract sends nothing unless it holds more than this. */
@@ -125,8 +126,7 @@ export function cocoonWallet({ code, owner, publicKey, subwallet }: CocoonWallet
     },
     buildExternal: async (seqno, validUntil, messages, signer) => {
       checkCount(messages, MAX_WALLET_MESSAGES);
-      const request = walletRequest.store({ subwallet, validUntil, seqno, messages });
-      return walletExternalBody.store({ signature: signer.sign(request.hash()), request });
+      return signWalletRequest({ subwallet, validUntil, seqno, messages }, signer);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { Address, beginCell, Cell, SendMode } from '@ton/core';
+import { Address, beginCell, SendMode } from '@ton/core';
 import { WalletContractV4, WalletContractV5R1 } from '@ton/ton';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { externalMessage } from '../../../src/chain/cells/wallet-messages.ts';
@@ -56,7 +56,7 @@ describe.each<[string, WalletKind]>([
 
   const send = async (seqno: number, messages: ReturnType<typeof pay>[], init = seqno === 0): Promise<void> => {
     const body = await wallet.buildExternal(seqno, chain.time + 60, messages, signer);
-    await access.sendBoc(externalMessage(wallet.address, body, init ? wallet.init : null).toBoc());
+    await access.sendBoc(externalMessage.store({ to: wallet.address, body, init: init ? wallet.init : null }).toBoc());
     await chain.tick();
   };
 
@@ -116,10 +116,10 @@ describe('cocoonWallet', () => {
   });
 
   it('reads its own storage and refuses that of another subwallet', () => {
-    expect(wallet.readSeqno(wallet.init.data ?? Cell.EMPTY)).toBe(0);
+    expect(wallet.readSeqno(wallet.init.data)).toBe(0);
     const other = cocoonWallet({ ...options, subwallet: 78 });
     expect(other.address.equals(wallet.address)).toBe(false);
-    expect(() => wallet.readSeqno(other.init.data ?? Cell.EMPTY)).toThrow(expect.objectContaining({ code: 'E_CHAIN_DATA' }));
+    expect(() => wallet.readSeqno(other.init.data)).toThrow(expect.objectContaining({ code: 'E_CHAIN_DATA' }));
   });
 
   it('carries at most four transfers', async () => {
