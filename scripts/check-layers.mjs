@@ -21,6 +21,7 @@ const HEAVY = {
   'node-llama-cpp': 'node/',
   '@ton/sandbox': 'chain/',
   fastify: 'http/',
+  pino: 'core/',
 };
 
 const layerOf = (file) => {
@@ -46,12 +47,12 @@ for (const entry of readdirSync(src, { recursive: true, withFileTypes: true })) 
       if (from === 'localnet' && RANK[to] === 4) problems.push(`${name}: localnet imports no role ("${spec}")`);
     } else if (HEAVY[spec] !== undefined) {
       if (!name.startsWith(HEAVY[spec])) problems.push(`${name}: only src/${HEAVY[spec]} may import ${spec}`);
-      heavyUsers.set(spec, [...(heavyUsers.get(spec) ?? []), name]);
+      heavyUsers.set(spec, (heavyUsers.get(spec) ?? new Set()).add(name));
     }
   }
 }
 for (const [spec, users] of heavyUsers) {
-  if (users.length > 1) problems.push(`${spec} is imported by ${users.length} files, expected one: ${users.join(', ')}`);
+  if (users.size > 1) problems.push(`${spec} is imported by ${users.size} files, expected one: ${[...users].join(', ')}`);
 }
 
 for (const problem of problems) console.error(`layers: ${problem}`);
