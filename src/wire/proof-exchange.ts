@@ -24,12 +24,29 @@ export async function proveWork(socket: Socket, options: ProveOptions): Promise<
     async (inner) => decodeChallenge(await readExact(socket, CHALLENGE_BYTES, 'proof-of-work challenge', inner)),
     { timeoutMs: challengeMs, signal, late: () => new NetworkError('E_TIMEOUT', `no challenge came within ${challengeMs} ms`) },
   );
-  const nonce = await withDeadline((inner) => solveProof(challenge, { maxDifficultyBits, signal: inner }), {
+  const nonce = await withDeadline((inner) => whilePresent(socket, inner, (signal) => solveProof(challenge, { maxDifficultyBits, signal })), {
     timeoutMs: solveMs,
     signal,
     late: () => new NetworkError('E_TIMEOUT', `this machine did not solve a challenge of ${challenge.difficultyBits} bits within ${solveMs} ms`),
   });
   socket.write(encodeProof(nonce));
+}
+
+/** Stops the work when the acceptor leaves: solving may take minutes. */
+async function whilePresent<T>(socket: Socket, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const left = new AbortController();
+  const onClose = (): void => left.abort(new NetworkError('E_CLOSED', 'peer closed the connection before its challenge was solved'));
+  const onReadable = (): void => {
+    if (socket.readableLength === 0) onClose(); // nothing to read is how the end announces itself
+  };
+  socket.on('close', onClose);
+  socket.on('readable', onReadable);
+  try {
+    return await work(AbortSignal.any([signal, left.signal]));
+  } finally {
+    socket.off('close', onClose);
+    socket.off('readable', onReadable);
+  }
 }
 
 export interface DemandOptions {

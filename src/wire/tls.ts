@@ -62,13 +62,14 @@ async function handshake(start: () => TLSSocket, done: string, socket: Socket, o
   let secure: TLSSocket | null = null;
   try {
     return await withDeadline(async () => {
+      if (socket.destroyed || socket.readableEnded) throw closed(remoteAddress);
       const started = start();
       secure = started;
       return await new Promise<SecureChannel>((resolve, reject) => {
         // Both listeners stay: a socket without one throws a late error into the process.
         socket.on('error', (error) => reject(tlsError(error, remoteAddress)));
         started.on('error', (error) => reject(tlsError(error, remoteAddress)));
-        started.once('close', () => reject(new NetworkError('E_CLOSED', `${remoteAddress} closed the connection in the TLS handshake`)));
+        started.once('close', () => reject(closed(remoteAddress)));
         started.once(done, () => {
           try {
             resolve({ socket: started, peer: verify(started, options) });
@@ -104,11 +105,14 @@ function verify(socket: TLSSocket, { verifyPeer, remoteAddress }: SecureOptions)
 const noCertificate = (remoteAddress: string, cause?: unknown): AttestationError =>
   new AttestationError('E_NO_CERTIFICATE', `${remoteAddress} presented no TLS certificate`, { cause });
 
+const closed = (remoteAddress: string, cause?: unknown): NetworkError =>
+  new NetworkError('E_CLOSED', `${remoteAddress} closed the connection in the TLS handshake`, { cause });
+
 function tlsError(error: Error & { code?: string; reason?: string }, remoteAddress: string): CocoonError {
   if (error instanceof CocoonError) return error;
   if (error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return noCertificate(remoteAddress, error);
   if (error.code === 'ECONNRESET' || error.code === 'EPIPE') {
-    return new NetworkError('E_CLOSED', `${remoteAddress} closed the connection in the TLS handshake`, { cause: error });
+    return closed(remoteAddress, error);
   }
   return new NetworkError('E_PROTOCOL', `TLS handshake with ${remoteAddress} failed: ${error.reason ?? error.code ?? error.message}`, { cause: error });
 }

@@ -193,6 +193,22 @@ describe('dial against a wrong acceptor', () => {
     await expectRejection(dialing, 'E_CLOSED', /user left/);
   });
 
+  it.each(['end', 'resetAndDestroy'] as const)('dial: an acceptor that leaves while the challenge is solved ends the work (%s)', async (leave) => {
+    const { port } = await answering((socket) => {
+      socket.write(challengeOf(60));
+      setTimeout(() => socket[leave](), 5);
+    });
+    await expectRejection(call(port, { maxPowDifficulty: 64 }), 'E_CLOSED', /before its challenge was solved/);
+  });
+
+  it('dial: an acceptor that leaves after the proof', async () => {
+    const { port } = await answering((socket) => {
+      socket.write(challengeOf(0));
+      socket.once('data', () => socket.resetAndDestroy());
+    });
+    await expectRejection(call(port), 'E_CLOSED', /closed the connection in the TLS handshake/);
+  });
+
   it('dial: silence instead of TLS', async () => {
     const { port } = await answering((socket) => { socket.resume(); socket.write(challengeOf(0)); });
     await expectRejection(call(port, { timeouts: { tlsMs: 40 } }), 'E_TIMEOUT', /TLS handshake with 127\.0\.0\.1:\d+ did not finish within 40 ms/);
