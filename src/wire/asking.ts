@@ -129,19 +129,22 @@ export function createAsking(options: AskingOptions): Asking {
     deliver(piece) {
       const entry = entries.get(toHex(piece.requestId));
       if (entry === undefined) return;
-      const violation = (text: string): void => giveUp(entry, new NetworkError('E_PROTOCOL', text), earlyWaitMs(entry));
+      const fail = (error: CocoonError): void => {
+        // A final message leaves nothing to cancel.
+        if (piece.kind !== 'malformed' && piece.info !== null) entry.queue.abort(error);
+        else giveUp(entry, error, earlyWaitMs(entry));
+      };
       if (piece.kind === 'malformed') {
-        violation(`peer sent a malformed answer: ${piece.error.message}`);
+        fail(new NetworkError('E_PROTOCOL', `peer sent a malformed answer: ${piece.error.message}`));
         return;
       }
-      if (!entry.draining && piece.kind !== 'error') {
-        if ((piece.kind === 'head') === entry.headSeen) {
-          violation(entry.headSeen ? 'peer sent a second answer to one request' : 'peer sent a part of an answer before its head');
-        } else if (!deliverContent(entry, piece)) {
-          giveUp(entry, new NetworkError('E_BACKLOG', 'answer was not read in time'), earlyWaitMs(entry));
-        }
+      if (piece.kind === 'error') {
+        entry.queue.finish(new AnswerError(piece.code, piece.message, piece.info));
+      } else if (!entry.draining) {
+        const disorder = disorderOf(entry, piece);
+        if (disorder !== null) fail(new NetworkError('E_PROTOCOL', disorder));
+        else if (!deliverContent(entry, piece)) fail(new NetworkError('E_BACKLOG', 'answer was not read in time'));
       }
-      if (piece.kind === 'error') entry.queue.finish(new AnswerError(piece.code, piece.message, piece.info));
       if (piece.kind === 'error' || piece.info !== null) settle(entry, piece.info);
     },
     closeAll(error) {
@@ -152,6 +155,11 @@ export function createAsking(options: AskingOptions): Asking {
       }
     },
   };
+}
+
+function disorderOf({ headSeen }: Entry, { kind }: AnswerPiece): string | null {
+  if (kind === 'head') return headSeen ? 'peer sent a second answer to one request' : null;
+  return headSeen ? null : 'peer sent a part of an answer before its head';
 }
 
 /** Queues a head or part, and the end when it is the last message. False when the reader is too far behind. */

@@ -15,7 +15,7 @@ import { ERROR, failureOf, NOT_READY, PROTOCOL_VIOLATION, UNSPECIFIED } from './
 import { createServing } from './serving.ts';
 import type { Serving } from './serving.ts';
 import {
-  bounded, closeSignal, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, incomplete, keyOrNull, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
+  bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, incomplete, keyOrNull, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
@@ -123,7 +123,7 @@ class ClientAcceptor implements ClientLink {
   readonly #gate: ClientGate;
   readonly #options: ClientAcceptorOptions;
   readonly #timers: Timers;
-  readonly #closed: AbortSignal;
+  readonly #closing: AbortController;
   readonly #serving: Serving;
   #phase: 'connect' | 'admitting' | 'auth' | 'authorizing' | 'ready' | 'closed' = 'connect';
   #capabilities: Capabilities = capabilitiesOf(0);
@@ -135,7 +135,7 @@ class ClientAcceptor implements ClientLink {
     this.#gate = gate;
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    this.#closed = closeSignal(connection);
+    this.#closing = closeController(connection);
     this.#serving = createServing({
       timers: this.#timers,
       send: sendOver(connection),
@@ -184,7 +184,9 @@ class ClientAcceptor implements ClientLink {
   }
 
   close(reason?: CocoonError): void {
-    this.#serving.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
+    const error = incomplete(reason ?? null);
+    this.#closing.abort(error); // at once, not when the last bytes have left
+    this.#serving.closeAll(error);
     this.#connection.close(reason);
   }
 
@@ -272,7 +274,7 @@ class ClientAcceptor implements ClientLink {
   /** A port's answer; never later than the time limit or the end of the connection. */
   #bounded<T>(timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     return bounded(work, {
-      timers: this.#timers, closed: this.#closed, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy was not ready within ${timeoutMs} ms`),
+      timers: this.#timers, closed: this.#closing.signal, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy was not ready within ${timeoutMs} ms`),
     });
   }
 

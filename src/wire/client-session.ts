@@ -13,7 +13,7 @@ import {
   BASE_FLAG, fromPaymentFields, fromProxyParams, fromSignedPayment, fromWorkerTypeV2, counter, NO_COEFFICIENT,
 } from './peer-info-codec.ts';
 import {
-  ask, bounded, closeSignal, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, DEFAULT_STATUS_MS, defaultRandom, incomplete, lostPromise,
+  ask, bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, DEFAULT_STATUS_MS, defaultRandom, incomplete, lostPromise,
   MAX_FRAME_BYTES, pollPayments, sendOver,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
@@ -135,7 +135,7 @@ const PUBLIC_KEY_FLAG = 2;
  */
 export async function openClientSession(connection: Connection, port: ClientSessionPort, options: ClientSessionOptions): Promise<ClientSession> {
   const { timers = systemTimers, random = defaultRandom, versions = CLIENT_VERSIONS } = options;
-  const closed = closeSignal(connection);
+  const closed = closeController(connection).signal;
   let receive: (packet: TlPacket) => void = () => undefined; // nothing is expected before Ready
   connection.handle({
     onQuery: async () => {

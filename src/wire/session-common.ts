@@ -35,11 +35,11 @@ export function incomplete(reason: CocoonError | null): NetworkError {
   return new NetworkError('E_CLOSED', `connection ${why} before the answer was complete`, reason === null ? {} : { cause: reason });
 }
 
-/** Aborts when the connection is gone, with E_CLOSED. */
-export function closeSignal(connection: Connection): AbortSignal {
+/** Aborts when the connection is gone, with E_CLOSED; its owner may abort it earlier. */
+export function closeController(connection: Connection): AbortController {
   const controller = new AbortController();
   void connection.closed.then((reason) => controller.abort(incomplete(reason)));
-  return controller.signal;
+  return controller;
 }
 
 export interface BoundOptions {
@@ -51,34 +51,23 @@ export interface BoundOptions {
 }
 
 /** Runs `work` no longer than the connection lives and `timeoutMs` allow; its signal fires then. Rejects with CocoonErrors. */
-export function bounded<T>(work: (signal: AbortSignal) => Promise<T>, options: BoundOptions): Promise<T> {
+export function bounded<T>(work: (signal: AbortSignal) => Promise<T>, { timers, timeoutMs, closed, late }: BoundOptions): Promise<T> {
+  if (closed.aborted) return Promise.reject(asCocoonError(closed.reason));
   const controller = new AbortController();
   return new Promise<T>((resolve, reject) => {
-    const stop = (error: unknown): void => {
-      controller.abort(error);
-      reject(error);
-    };
-    if (options.closed.aborted) {
-      stop(options.closed.reason);
-      return;
-    }
-    const onClosed = (): void => stop(options.closed.reason);
-    const stopTimer = options.timers.after(options.timeoutMs, () => stop(options.late()));
-    options.closed.addEventListener('abort', onClosed, { once: true });
     const release = (): void => {
       stopTimer();
-      options.closed.removeEventListener('abort', onClosed);
+      closed.removeEventListener('abort', onClosed);
     };
-    work(controller.signal).then(
-      (value) => {
-        release();
-        resolve(value);
-      },
-      (error: unknown) => {
-        release();
-        reject(asCocoonError(error));
-      },
-    );
+    const stop = (error: unknown): void => {
+      release();
+      controller.abort(error);
+      reject(asCocoonError(error));
+    };
+    const onClosed = (): void => stop(closed.reason);
+    const stopTimer = timers.after(timeoutMs, () => stop(late()));
+    closed.addEventListener('abort', onClosed, { once: true });
+    work(controller.signal).then(resolve, (error: unknown) => reject(asCocoonError(error))).finally(release);
   });
 }
 

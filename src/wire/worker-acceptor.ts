@@ -13,7 +13,7 @@ import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-
 import { counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
 import { failureOf, PROTOCOL_VIOLATION } from './remote-codes.ts';
 import {
-  bounded, closeSignal, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
+  bounded, closeController, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
@@ -105,7 +105,7 @@ class WorkerAcceptor implements WorkerLink {
   readonly #gate: WorkerGate;
   readonly #options: WorkerAcceptorOptions;
   readonly #timers: Timers;
-  readonly #closed: AbortSignal;
+  readonly #closing: AbortController;
   #phase: WorkerLink['state'] = 'connect';
   /** A step is being answered; the next one may only come after. */
   #busy = false;
@@ -122,7 +122,7 @@ class WorkerAcceptor implements WorkerLink {
     this.#gate = gate;
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
-    this.#closed = closeSignal(connection);
+    this.#closing = closeController(connection);
     void connection.closed.then((reason) => {
       this.#phase = 'closed';
       this.#stopStepTimer();
@@ -168,7 +168,9 @@ class WorkerAcceptor implements WorkerLink {
   }
 
   close(reason?: CocoonError): void {
-    this.#asking?.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
+    const error = incomplete(reason ?? null);
+    this.#closing.abort(error); // at once, not when the last bytes have left
+    this.#asking?.closeAll(error);
     this.#connection.close(reason);
   }
 
@@ -213,7 +215,7 @@ class WorkerAcceptor implements WorkerLink {
         if (this.#worker === null) throw wrongConstructor();
         return this.#worker;
       });
-      if (!this.#closed.aborted && this.#phase !== 'ready') this.#startStepTimer();
+      if (!this.#closing.signal.aborted && this.#phase !== 'ready') this.#startStepTimer();
       return answer;
     } catch (error) {
       const { code, message } = failureOf(error);
@@ -289,7 +291,7 @@ class WorkerAcceptor implements WorkerLink {
   #bounded<T>(work: () => Promise<T>): Promise<T> {
     const timeoutMs = this.#options.stepTimeoutMs ?? DEFAULT_STEP_MS;
     return bounded(work, {
-      timers: this.#timers, closed: this.#closed, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy was not ready within ${timeoutMs} ms`),
+      timers: this.#timers, closed: this.#closing.signal, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy was not ready within ${timeoutMs} ms`),
     });
   }
 

@@ -12,7 +12,7 @@ import { ERROR } from './remote-codes.ts';
 import { createServing } from './serving.ts';
 import type { Serving } from './serving.ts';
 import {
-  ask, bounded, closeSignal, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, DEFAULT_STATUS_MS, defaultRandom, incomplete, keyOrNull, lostPromise,
+  ask, bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, DEFAULT_STATUS_MS, defaultRandom, incomplete, keyOrNull, lostPromise,
   MAX_FRAME_BYTES, pollPayments, sendOver,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
@@ -112,7 +112,7 @@ const NO_BYTES = new Uint8Array(0);
  */
 export async function openWorkerSession(connection: Connection, port: WorkerSessionPort, options: WorkerSessionOptions): Promise<WorkerSession> {
   const { timers = systemTimers, random = defaultRandom, versions = WORKER_VERSIONS } = options;
-  const closed = closeSignal(connection);
+  const closed = closeController(connection).signal;
   let receive: (packet: TlPacket) => void = () => undefined; // nothing is expected before the handshake is complete
   connection.handle({
     onQuery: async (query) => {

@@ -114,8 +114,8 @@ class FakeEnd implements FakeConnection {
     if (!this.#up) return;
     this.#up = false;
     for (const query of this.#queries.values()) query.reject(new NetworkError('E_CLOSED', 'connection is closed'));
-    const settled = Promise.allSettled(this.#answering);
-    void settled.then(() => {
+    // One turn later: the close may come from within the call whose answer is still to be delivered.
+    void Promise.resolve().then(() => Promise.allSettled(this.#answering)).then(() => {
       this.#closed.resolve(reason ?? null);
       this.other?.lose();
     });
