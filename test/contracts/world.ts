@@ -2,10 +2,11 @@
 // each executed by the real TVM and transaction executor of @ton/sandbox. Used in place of its Blockchain class, which keeps
 // every transaction of every run and delivers in one fixed order.
 import {
-  beginCell, Cell, Dictionary, external, loadMessage, loadMessageRelaxed, loadShardAccount, loadTransaction, storeMessage, storeShardAccount,
+  beginCell, Cell, Dictionary, external, loadMessage, loadMessageRelaxed, loadShardAccount, loadTransaction, storeAccountStorage, storeMessage,
+  storeShardAccount,
 } from '@ton/core';
 import type { Address, Message, Transaction } from '@ton/core';
-import { createShardAccount, defaultConfig, Executor } from '@ton/sandbox';
+import { createEmptyShardAccount, createShardAccount, defaultConfig, Executor } from '@ton/sandbox';
 
 /** Fee parameters of the two eras: 400 and 66.67 nanoTON per gas; every price of the second is a sixth of the first. */
 export type PriceSet = 'dear' | 'cheap';
@@ -104,9 +105,21 @@ export interface InternalMessage {
   readonly bounced?: boolean;
 }
 
+/** Distinct cells of a tree and their bits, as rent is charged for. */
+function measure(root: Cell): { cells: bigint; bits: bigint } {
+  const seen = new Map<string, number>();
+  const visit = (cell: Cell): void => {
+    const hash = cell.hash().toString('hex');
+    if (seen.has(hash)) return;
+    seen.set(hash, cell.bits.length);
+    cell.refs.forEach(visit);
+  };
+  visit(root);
+  return { cells: BigInt(seen.size), bits: BigInt([...seen.values()].reduce((sum, bits) => sum + bits, 0)) };
+}
+
 interface Account { cell: string; balance: bigint; data: Cell | undefined; code: Cell | undefined; active: boolean }
 
-const BOUNCES: Record<string, string> = { ok: 'ok', 'no-funds': 'no-funds', 'negative-funds': 'negative-funds' };
 let shared: Promise<Executor> | undefined;
 
 /** The executor of this process: making one costs a second, running it costs milliseconds. */
@@ -135,14 +148,20 @@ export class World {
   /** Puts an account in place; its storage is paid until `now`. */
   install(address: Address, code: Cell, data: Cell, balance: bigint): void {
     const shard = createShardAccount({ address, code, data, balance });
-    if (shard.account) shard.account.storageStats.lastPaid = this.now;
+    if (shard.account) {
+      // the executor updates these by differences: they must be right from the start
+      shard.account.storageStats.used = measure(beginCell().store(storeAccountStorage(shard.account.storage)).endCell());
+      shard.account.storageStats.lastPaid = this.now;
+    }
     this.#accounts.set(address.toRawString(), {
       cell: beginCell().store(storeShardAccount(shard)).endCell().toBoc().toString('base64'), balance, data, code, active: true,
     });
   }
 
-  has(address: Address): boolean {
-    return this.#accounts.has(address.toRawString());
+  /** An address without an account: the chain executes (and bounces) what is sent there, instead of just collecting it. */
+  installEmpty(address: Address): void {
+    const cell = beginCell().store(storeShardAccount(createEmptyShardAccount(address))).endCell().toBoc().toString('base64');
+    this.#accounts.set(address.toRawString(), { cell, balance: 0n, data: undefined, code: undefined, active: false });
   }
 
   balance(address: Address): bigint {
@@ -260,7 +279,7 @@ function readTransaction(account: string, boc: string, actions: string | null): 
   const src = raw.inMessage?.info.type === 'internal' ? raw.inMessage.info.src.toRawString() : undefined;
   return {
     account, from: src, exit: compute?.exitCode, actionResult: d.actionPhase?.resultCode, aborted: d.aborted,
-    bounce: d.bouncePhase === undefined ? undefined : BOUNCES[d.bouncePhase.type] ?? d.bouncePhase.type,
+    bounce: d.bouncePhase?.type,
     gas: compute?.gasUsed ?? 0n, storageFee: d.storagePhase?.storageFeesCollected ?? 0n, totalFees: raw.totalFees.coins,
     fwdFees: d.actionPhase?.totalFwdFees ?? 0n, actions: parseActions(actions), out: raw.outMessages.values(), raw,
   };

@@ -1,0 +1,5 @@
+// Every scenario of the rule tests, for jest and for the mutation run.
+import { moneyRules } from './rules-money.ts';
+import type { Scenario } from './scenario.ts';
+
+export const allScenarios: Scenario[] = [...moneyRules];
