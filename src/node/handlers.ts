@@ -10,6 +10,7 @@ import { chatWriter, textWriter } from '../openai/responses.ts';
 import { DONE, sseBytes, sseEvent } from '../openai/sse.ts';
 import { NO_USAGE } from '../openai/usage.ts';
 import { ContextLengthError } from './engine.ts';
+import { joinPieces } from './join-pieces.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SamplingRequest } from '../openai/requests.ts';
 import type { AnswerWriter, FinishReason } from '../openai/responses.ts';
@@ -94,6 +95,7 @@ export async function handleHttpRequest(
   http: HttpRequest, engine: Engine, signal: AbortSignal, respond: HttpResponder, options: HandlerOptions = {},
 ): Promise<void> {
   const answer = observeHead(respond);
+  const left = new AbortController();
   try {
     const job = readJob(http, engine, options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES);
     const writer = job.writerFor({
@@ -101,12 +103,15 @@ export async function handleHttpRequest(
       created: Math.floor((options.clock ?? systemClock).now() / 1000),
       model: engine.info().model,
     });
-    const events = engine.complete({ ...job.request, prompt: job.prompt }, signal);
-    await (job.request.stream ? stream(answer, writer, events, job) : whole(answer, writer, events, job));
+    const events = engine.complete({ ...job.request, prompt: job.prompt }, AbortSignal.any([signal, left.signal]));
+    await (job.request.stream ? stream(answer, writer, joinPieces(events), job) : whole(answer, writer, events, job));
   } catch (thrown) {
     if (signal.aborted) throw new NetworkError('E_CLOSED', 'request was cancelled before its answer was complete', { cause: thrown });
     if (answer.begun) throw asCocoonError(thrown);
     await refuse(answer, toApiError(thrown));
+  } finally {
+    // Whatever ended it, the engine's sequence is free from now on.
+    left.abort();
   }
 }
 
