@@ -8,7 +8,7 @@ import { NetworkError } from '../core/errors.ts';
 import { parseBoc } from './cells/boc.ts';
 import type { BocLimits } from './cells/boc.ts';
 import { leadingOp } from './cells/message.ts';
-import { CLOSE_OPS, SIGNED_OPS, signedClosePayload, signedEnvelope, signedTokensPayload, TOKENS_OPS } from './cells/signed.ts';
+import { SIGNED_OPS, signedClosePayload, signedEnvelope, signedTokensPayload, TOKENS_OPS } from './cells/signed.ts';
 import type { CloseKind, SignedKind, TokensKind } from './cells/signed.ts';
 import { verifySignature } from './ed25519.ts';
 import type { Signer } from './ed25519.ts';
@@ -98,9 +98,6 @@ function readPayment(body: Cell): SignedPayment {
 }
 
 const isTokensKind = (kind: SignedKind): kind is TokensKind => Object.hasOwn(TOKENS_OPS, kind);
-
-/** True for the two signed closes, which carry no token total. */
-export const isCloseKind = (kind: SignedKind): kind is CloseKind => Object.hasOwn(CLOSE_OPS, kind);
 
 const refused = (reason: string): NetworkError => new NetworkError('E_SIGNED_PAYMENT', `signed payment ${reason}`);
 

@@ -6,8 +6,8 @@ import { fromHex } from '../../core/bytes.ts';
 import { chainDataError } from './codec.ts';
 import type { Codec } from './codec.ts';
 
-/** An account has at most 65536 cells, so a dictionary in its state cannot have more leaves. */
-export const MAX_ENTRIES = 65_536;
+/** As many leaves as the cells of the largest state that is read can have. */
+export const MAX_ENTRIES = 8192;
 
 /** All entries of a dictionary in ascending order of the key; the slice holds the value. Throws NetworkError E_CHAIN_DATA. */
 export function readEntries(root: Cell | null, keyBits: number, what: string): [bigint, Slice][] {

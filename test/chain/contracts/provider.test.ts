@@ -67,7 +67,7 @@ describe('openAt', () => {
       const [deploy, deposit] = via.messages.map(({ message }) => loadMessageRelaxed(message.beginParse()));
       expect(via.messages.map((m) => m.mode)).toEqual([1, 1]);
       expect(deploy!.info).toMatchObject({ bounce: false, value: { coins: 800_000_000n } });
-      expect(deploy!.init == null).toBe(status === 'active');
+      expect(!deploy!.init).toBe(status === 'active');
       expect(deploy!.body.bits.length).toBe(0);
       expect(deposit!.info).toMatchObject({ bounce: true, value: { coins: 10_700_000_000n } });
       expect(plain(topUp.load(deposit!.body))).toEqual(plain({ queryId: 9n, amountNano: 10_000_000_000n, sendExcessesTo: owner }));
