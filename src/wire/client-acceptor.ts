@@ -9,13 +9,14 @@ import { NO_INFO } from './answer.ts';
 import type { AnswerSink } from './answer.ts';
 import { clientAnswers } from './answer-codec.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerType } from './peer-info.ts';
 import { BASE_FLAG, toPaymentFields, toProxyParams, toSignedPayment, toWorkerType, toWorkerTypeV2 } from './peer-info-codec.ts';
 import { ERROR, failureOf, NOT_READY, PROTOCOL_VIOLATION, UNSPECIFIED } from './remote-codes.ts';
 import { createServing } from './serving.ts';
 import type { Serving } from './serving.ts';
 import {
-  bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, incomplete, keyOrNull, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
+  bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, incomplete, keyOrNull, lostPromise, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';

@@ -8,13 +8,14 @@ import type { FinalInfo, HttpHead } from './answer.ts';
 import { readClientAnswer } from './answer-codec.ts';
 import { createAsking, nextHopSeconds } from './asking.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerInstance } from './peer-info.ts';
 import {
   BASE_FLAG, fromPaymentFields, fromProxyParams, fromSignedPayment, fromWorkerTypeV2, counter, NO_COEFFICIENT,
 } from './peer-info-codec.ts';
 import {
   ask, bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, DEFAULT_STATUS_MS, defaultRandom, incomplete, lostPromise,
-  MAX_FRAME_BYTES, pollPayments, sendOver,
+  pollPayments, sendOver,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
@@ -141,7 +142,7 @@ export async function openClientSession(connection: Connection, port: ClientSess
     onQuery: async () => {
       throw lostPromise();
     },
-    onPacket: (packet) => receive(packet),
+    onPacket: async (packet) => receive(packet),
   });
   try {
     const offer = await connectToProxy(connection, versions, options);

@@ -8,8 +8,6 @@ import { UNSPECIFIED } from './remote-codes.ts';
 import type { Timers } from './timers.ts';
 import type { TlFunction, TlObject, TlObjectByName } from './tl/types.ts';
 
-/** Largest payload of a frame (WIRE.md section 7). */
-export const MAX_FRAME_BYTES = 2 ** 24;
 /** What a request may have received and not yet read. */
 export const DEFAULT_MAX_QUEUED_BYTES = 4 * 2 ** 20;
 export const DEFAULT_MAX_REQUEST_MS = 3_600_000;

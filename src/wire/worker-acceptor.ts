@@ -9,11 +9,12 @@ import { readWorkerAnswer } from './answer-codec.ts';
 import { createAsking } from './asking.ts';
 import type { Asking } from './asking.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
 import { counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
 import { failureOf, PROTOCOL_VIOLATION } from './remote-codes.ts';
 import {
-  bounded, closeController, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, MAX_FRAME_BYTES, sendOver, wrongConstructor,
+  bounded, closeController, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';

@@ -7,7 +7,8 @@ import { nextHopSeconds } from './asking.ts';
 import type { Asked } from './asking.ts';
 import type { TlPacket } from './connection.ts';
 import { toSignedPayment } from './peer-info-codec.ts';
-import { FAILURE, failureOf } from './remote-codes.ts';
+import { FAILURE, failureOf, NOT_READY } from './remote-codes.ts';
+import type { RemoteFailure } from './remote-codes.ts';
 import type { Capabilities } from './versions.ts';
 
 const KEY_BYTES = 32;
@@ -82,9 +83,16 @@ export async function relay(asked: Asked, sink: AnswerSink, signal: AbortSignal)
 
 /** Not waited for: a reader that takes nothing more must not keep the worker's slot. */
 function failSink(sink: AnswerSink, error: CocoonError): void {
-  const { code, message } = failureOf(error);
-  // A worker that breaks the protocol is not the client's violation.
-  const said = error.code === 'E_PROTOCOL' ? FAILURE : code;
+  const { code, message } = toldToReader(error);
   const info = error instanceof AnswerError && error.info !== null ? error.info : undefined;
-  sink.fail(said, message, info).catch(() => undefined); // its reader is gone too
+  sink.fail(code, message, info).catch(() => undefined); // its reader is gone too
+}
+
+/** The reader is the client: it learns neither the worker's address nor is the worker's violation its own. */
+function toldToReader(error: CocoonError): RemoteFailure {
+  switch (error.code) {
+    case 'E_CLOSED': return { code: NOT_READY, message: 'worker connection ended before the answer was complete' };
+    case 'E_PROTOCOL': return { code: FAILURE, message: 'worker sent an answer that the protocol does not allow' };
+    default: return failureOf(error);
+  }
 }

@@ -6,6 +6,7 @@ import type { CocoonError } from '../core/errors.ts';
 import type { AnswerSink } from './answer.ts';
 import { workerAnswers } from './answer-codec.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
 import { BASE_FLAG, counter, fromPaymentFields, fromProxyParams, fromSignedPayment } from './peer-info-codec.ts';
 import { ERROR } from './remote-codes.ts';
@@ -13,7 +14,7 @@ import { createServing } from './serving.ts';
 import type { Serving } from './serving.ts';
 import {
   ask, bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_REQUEST_MS, DEFAULT_STATUS_MS, defaultRandom, incomplete, keyOrNull, lostPromise,
-  MAX_FRAME_BYTES, pollPayments, sendOver,
+  pollPayments, sendOver,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';

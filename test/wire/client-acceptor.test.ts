@@ -1,6 +1,7 @@
 // Our proxy's end for clients: admission, order, limits and time-outs, with clients written by hand.
 import { describe, expect, it } from '@jest/globals';
-import { CocoonError, RemoteError } from '../../src/core/errors.ts';
+import { RemoteError } from '../../src/core/errors.ts';
+import type { CocoonError } from '../../src/core/errors.ts';
 import { acceptClient } from '../../src/wire/client-acceptor.ts';
 import type { ClientAcceptorOptions } from '../../src/wire/client-acceptor.ts';
 import type { TlPacket } from '../../src/wire/connection.ts';
