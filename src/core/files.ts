@@ -121,6 +121,8 @@ export async function removeFile(path: string): Promise<void> {
 export interface ReadOptions {
   /** True: refuse (`E_STATE`) a file that its group or others may read or write. For secrets. Default false. */
   readonly private?: boolean;
+  /** Refuse (`E_STATE`) a file with any of these permission bits. Default: 0077 when `private`, else none. */
+  readonly forbiddenMode?: number;
 }
 
 /** The whole content of a regular file of at most `maxBytes`. Throws `E_NOT_FOUND` or `E_STATE`. */
@@ -132,7 +134,7 @@ export async function readBounded(path: string, maxBytes: number, options: ReadO
   try {
     const info = await handle.stat();
     if (!info.isFile()) throw new ConfigError('E_STATE', `cannot read ${path}: expected a regular file`);
-    if (options.private === true && (info.mode & 0o077) !== 0) {
+    if ((info.mode & (options.forbiddenMode ?? (options.private === true ? 0o077 : 0))) !== 0) {
       const mode = (info.mode & 0o777).toString(8).padStart(4, '0');
       throw new ConfigError('E_STATE', `cannot read ${path}: its mode is ${mode}, expected 0600`, { hint: `chmod 600 ${path}` });
     }

@@ -271,14 +271,14 @@ describe('createSender: endpoints that lie, lag and limit', () => {
 
   it('a single endpoint that hides the transaction and pretends that time has passed cannot make it happen twice', async () => {
     let hide = true;
+    const known: { last?: unknown } = {};
     const hiding: EndpointScript = {
       lie: (method, result) => method === 'getAddressInformation' && hide
-        ? { ...result, state: 'uninitialized', code: '', data: '', sync_utime: Number(result['sync_utime']) + 10_000, last_transaction_id: firstKnown ?? result['last_transaction_id'] } : undefined,
+        ? { ...result, state: 'uninitialized', code: '', data: '', sync_utime: Number(result['sync_utime']) + 10_000, last_transaction_id: known.last ?? result['last_transaction_id'] } : undefined,
     };
-    let firstKnown: unknown;
     const { chain, sender, paid } = await start(hiding);
     const [funding] = chain.transactionsOf(wallet.address);
-    firstKnown = { '@type': 'internal.transactionId', lt: String(funding?.lt), hash: funding?.hash.toString('base64') };
+    known.last = { '@type': 'internal.transactionId', lt: String(funding?.lt), hash: funding?.hash.toString('base64') };
     await sender().send(intent('a'), { attempts: 2, timeoutMs: 1000 }).catch(() => undefined);
     await chain.tick();
     hide = false;
