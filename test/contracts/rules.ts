@@ -1,5 +1,6 @@
 // Every scenario of the rule tests, for jest and for the mutation run.
+import { guardRules } from './rules-guard.ts';
 import { moneyRules } from './rules-money.ts';
 import type { Scenario } from './scenario.ts';
 
-export const allScenarios: Scenario[] = [...moneyRules];
+export const allScenarios: Scenario[] = [...moneyRules, ...guardRules];

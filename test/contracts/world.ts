@@ -176,6 +176,12 @@ export class World {
     return data;
   }
 
+  codeOf(address: Address): Cell {
+    const code = this.#accounts.get(address.toRawString())?.code;
+    if (code === undefined) throw new Error(`account ${address.toRawString()} has no code`);
+    return code;
+  }
+
   /** Overwrites storage and balance of an installed account: the state a test starts from. */
   replace(address: Address, change: { data?: Cell; balance?: bigint }): void {
     const account = this.#accounts.get(address.toRawString());
