@@ -1,0 +1,29 @@
+// Checks one signature of a certificate, a CRL or signed text with node:crypto. Never throws on hostile input: bytes that
+// are no signature, or a key that is no point of its curve, have signed nothing.
+import { constants, createPublicKey, verify } from 'node:crypto';
+import type { VerifyPublicKeyInput } from 'node:crypto';
+import { KEYS_OF } from './algorithms.ts';
+import type { SignatureAlgorithm, SubjectKey } from './algorithms.ts';
+
+/** How an ECDSA signature is written: DER in certificates, r and s side by side (32 or 48 bytes each) in quotes and Intel's JSON. */
+export type EcdsaEncoding = 'der' | 'ieee-p1363';
+
+const HASH: Readonly<Record<SignatureAlgorithm, string>> = { 'ecdsa-sha256': 'sha256', 'ecdsa-sha384': 'sha384', 'rsa-pss-sha384': 'sha384' };
+const PSS_SALT_BYTES = 48;
+
+/** True when `signature` over `message` is by `key` with `algorithm`, and the algorithm may be used with that kind of key. */
+export function verifiesWith(
+  key: SubjectKey, algorithm: SignatureAlgorithm, message: Uint8Array, signature: Uint8Array, encoding: EcdsaEncoding = 'der',
+): boolean {
+  if (!KEYS_OF[algorithm].includes(key.kind)) return false;
+  try {
+    const publicKey = createPublicKey({ key: Buffer.from(key.spki.buffer, key.spki.byteOffset, key.spki.byteLength), format: 'der', type: 'spki' });
+    const input: VerifyPublicKeyInput | Parameters<typeof verify>[2] = key.kind === 'rsa4096'
+      ? { key: publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: PSS_SALT_BYTES }
+      : { key: publicKey, dsaEncoding: encoding };
+    return verify(HASH[algorithm], message, input, signature);
+  } catch {
+    // OpenSSL throws on points off the curve and on byte strings that are no signature.
+    return false;
+  }
+}
