@@ -53,7 +53,7 @@ export async function benchNetwork() {
       const { session } = await connectToProxy({
         proxies: [hostPort(member.description.proxy.clients)], identity: identity.current(),
         verifyProxy: createVerifyPeer(member.policy('proxy'), { clock: systemClock }),
-        accounts: unpaidAccounts(identity.publicKey), isTest: true, signal: new AbortController().signal,
+        accounts: unpaidAccounts(identity.publicKey), isTest: true, timeoutMs: 30_000, signal: new AbortController().signal,
       });
       return session;
     },

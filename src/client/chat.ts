@@ -6,7 +6,7 @@ import { NetworkError } from '../core/errors.ts';
 import { createSseParser } from '../openai/sse-parser.ts';
 import { readUsage } from '../openai/usage.ts';
 import { encodeBoxed } from '../wire/tl/codec.ts';
-import { explainFailure, refusedByNode } from './refusals.ts';
+import { explainFailure, failureInStream, refusedByNode } from './refusals.ts';
 import type { UsageCounts } from '../openai/usage.ts';
 import type { FinalInfo, HopTimes, HttpHead, TokensUsed } from '../wire/answer.ts';
 import type { ClientSession } from '../wire/client-session.ts';
@@ -110,6 +110,8 @@ class ChatReader {
     } catch (cause) {
       throw new NetworkError('E_PROTOCOL', 'the answer contains an event that is not JSON', { cause });
     }
+    const failure = failureInStream(value);
+    if (failure !== null) throw failure;
     const parsed = Chunk.safeParse(value);
     if (!parsed.success) throw new NetworkError('E_PROTOCOL', 'the answer contains an event that is not a chat chunk', { cause: parsed.error });
     this.usage = readUsage(value) ?? this.usage;
@@ -185,7 +187,7 @@ export async function* askChat(session: ClientSession, question: Question, optio
       }
     }
   } catch (error) {
-    throw explainFailure(error);
+    throw explainFailure(error, head !== null);
   }
   if (head === null || info === null) throw new NetworkError('E_CLOSED', 'the answer ended before it began');
   if (head.status !== 200) throw refusedByNode(head.status, refusal.bytes());

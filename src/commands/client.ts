@@ -5,27 +5,45 @@ import { createVerifyPeer } from '../tee/verify-peer.ts';
 import { createTlsIdentity } from '../tee/tls-identity.ts';
 import { toHex } from '../core/bytes.ts';
 import { clientNetwork } from './network.ts';
-import { hostPort } from './values.ts';
+import { storedAddress } from './values.ts';
+import { withDeadline } from '../core/deadline.ts';
+import { NetworkError } from '../core/errors.ts';
 import type { ConnectedProxy } from '../client/connect.ts';
+import type { Settings } from '../core/settings.ts';
+import type { ModelListing } from '../wire/client-session.ts';
 import type { Invocation } from './command.ts';
 import type { JsonValue } from './output.ts';
 
-/** A verified, ready connection to the first proxy that answers. */
-export async function connectAsClient({ settings, context, out }: Invocation): Promise<ConnectedProxy> {
+/** What is left of --timeout from now on, in whole milliseconds; at least 1, so that what is late fails as late. */
+export function timeBudget(settings: Settings): () => number {
+  const endsAt = performance.now() + settings.durationMs('timeout');
+  return () => Math.max(1, Math.round(endsAt - performance.now()));
+}
+
+/** A verified, ready connection to the first proxy that answers within the time that is left. */
+export async function connectAsClient({ settings, context, out }: Invocation, leftMs: () => number): Promise<ConnectedProxy> {
   const network = await clientNetwork(settings);
   const identity = await createTlsIdentity({ clock: context.clock, evidence: () => ({ family: 'none' }) });
   identity.close(); // one short connection needs no renewal
   const connected = await connectToProxy({
-    proxies: [hostPort(network.description.proxy.clients)],
+    proxies: [storedAddress(network.description.proxy.clients)],
     identity: identity.current(),
     verifyProxy: createVerifyPeer(network.policy('proxy'), { clock: context.clock }),
     accounts: unpaidAccounts(identity.publicKey),
     isTest: true,
+    timeoutMs: leftMs(),
     signal: context.signal,
   });
   const { peer, address } = connected;
   await out.note(`verified proxy ${address}: ${peer.evidence} evidence, image ${toHex(peer.imageHash).slice(0, 16)}…`);
   return connected;
+}
+
+/** The models that the proxy lists, within the time that is left. */
+export async function listModels({ session, address }: ConnectedProxy, leftMs: () => number, signal: AbortSignal): Promise<ModelListing[]> {
+  const timeoutMs = leftMs();
+  const late = (): NetworkError => new NetworkError('E_TIMEOUT', `proxy ${address} did not list its models within ${timeoutMs} ms`);
+  return withDeadline((inner) => session.models(inner), { timeoutMs, signal, late });
 }
 
 /** The evidence of a proxy as commands show it. */

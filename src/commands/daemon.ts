@@ -1,10 +1,13 @@
 // The life of a role that runs on: say that it is starting, start it, say that it is ready, wait for a signal or its end,
 // close it. Its record under the home directory tells other commands where it is.
 import { dirname, join, resolve } from 'node:path';
+import { abortError } from '../core/deadline.ts';
 import { asCocoonError, ConfigError } from '../core/errors.ts';
 import { ensureFolder } from '../core/files.ts';
+import { withLock } from '../core/lock.ts';
 import { isAlive, readDaemonRecord, removeDaemonRecord, writeDaemonRecord } from '../core/daemon-record.ts';
 import { openLog } from '../core/pino-log.ts';
+import type { Clock } from '../core/clock.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { DaemonState } from '../core/daemon-record.ts';
@@ -16,6 +19,8 @@ export interface RunningRole {
   readonly facts: Readonly<Record<string, string>>;
   /** Resolves with an error when the role cannot go on by itself. */
   readonly ended: Promise<CocoonError | null>;
+  /** Calls `changed` each time the role loses what it depends on (false) or has it again (true). */
+  watch?(changed: (ready: boolean) => void): void;
   close(): Promise<void>;
 }
 
@@ -23,38 +28,91 @@ export function declareDaemon(command: Command): void {
   command.option('--run-file <file>', 'where this process says that it runs (default: run/ROLE.json in the home directory)');
 }
 
+/** How long to wait for another process that is claiming the same record. */
+const CLAIM_MS = 5_000;
+
 /** Runs until a signal or until the role ends. Throws what ended it: the signal's error, or the role's. */
 export async function runDaemon(role: string, invocation: Invocation, start: (log: Log) => Promise<RunningRole>): Promise<void> {
   const { settings, context, options, out } = invocation;
+  const { signal } = context;
   const path = typeof options['runFile'] === 'string' ? resolve(context.cwd, options['runFile']) : join(settings.home, 'run', `${role}.json`);
-  const other = await readDaemonRecord(path);
-  if (other !== null && await isAlive(other)) {
-    throw new ConfigError('E_STATE', `a ${role} runs already as process ${other.pid}`, { hint: `stop it first, or give this one another --run-file` });
-  }
-  await ensureFolder(dirname(path));
-  const log = await openLog(context.stderr, settings.boolean('verbose') ? 'debug' : settings.boolean('quiet') ? 'warn' : 'info');
-  const tell = (state: DaemonState, facts: Record<string, string>): Promise<void> => writeDaemonRecord(path, { role, state, sinceMs: context.clock.now(), facts });
-
-  await tell('starting', {});
+  const record = daemonRecord(path, role, context.clock);
+  await record.claim(signal);
   let running: RunningRole | undefined;
   try {
+    const log = await openLog(context.stderr, settings.boolean('verbose') ? 'debug' : settings.boolean('quiet') ? 'warn' : 'info');
     running = await start(log);
-    await tell('ready', { ...running.facts });
-    await out.event({ event: 'ready', role, ...running.facts });
-    await out.line(`${role} ready ${Object.entries(running.facts).map(([name, value]) => `${name}=${value}`).join(' ')}`);
-    const error = await Promise.race([running.ended, aborted(context.signal)]);
+    const { facts } = running;
+    await record.tell('ready', facts);
+    running.watch?.((ready) => {
+      record.tell(ready ? 'ready' : 'connecting', facts).catch((error: unknown) => log.warn('cannot write the daemon record', { error: String(error) }));
+    });
+    await out.event({ event: 'ready', role, ...facts });
+    await out.line(`${role} ready ${Object.entries(facts).map(([name, value]) => `${name}=${value}`).join(' ')}`);
+    const error = await untilAborted(running.ended, signal);
     if (error !== null) throw error;
   } catch (error) {
-    await tell('failed', { error: asCocoonError(error).message }).catch(() => {});
+    await record.tell('failed', { error: asCocoonError(error).message.slice(0, 1_000) }).catch(() => {}); // the error itself is what matters
     throw error;
   } finally {
-    await running?.close();
-    await removeDaemonRecord(path);
+    try {
+      await running?.close();
+    } finally {
+      await record.release();
+    }
   }
 }
 
-const aborted = (signal: AbortSignal): Promise<CocoonError> => new Promise((resolve) => {
-  const end = (): void => resolve(asCocoonError(signal.reason));
-  if (signal.aborted) end();
-  else signal.addEventListener('abort', end, { once: true });
-});
+interface OwnRecord {
+  /** Throws ConfigError when another process runs under this record. */
+  claim(signal: AbortSignal): Promise<void>;
+  /** In the order of the calls. */
+  tell(state: DaemonState, facts: Readonly<Record<string, string>>): Promise<void>;
+  /** Removes the record and writes nothing more. */
+  release(): Promise<void>;
+}
+
+function daemonRecord(path: string, role: string, clock: Clock): OwnRecord {
+  let last: Promise<void> = Promise.resolve();
+  let released = false;
+  const tell: OwnRecord['tell'] = (state, facts) => {
+    const write = async (): Promise<void> => {
+      if (!released) await writeDaemonRecord(path, { role, state, sinceMs: clock.now(), facts });
+    };
+    last = last.then(write, write);
+    return last;
+  };
+  return {
+    tell,
+    async claim(signal) {
+      await ensureFolder(dirname(path));
+      await withLock(path, async () => {
+        const other = await readDaemonRecord(path);
+        if (other !== null && isAlive(other)) {
+          throw new ConfigError('E_STATE', `a ${role} runs already as process ${other.pid}`, { hint: 'stop it first, or give this one another --run-file' });
+        }
+        await tell('starting', {});
+      }, { timeoutMs: CLAIM_MS, signal });
+    },
+    async release() {
+      released = true;
+      await last.catch(() => {});
+      await removeDaemonRecord(path);
+    },
+  };
+}
+
+/** What `ended` resolves with, or the signal's error when it is aborted first. */
+async function untilAborted(ended: Promise<CocoonError | null>, signal: AbortSignal): Promise<CocoonError | null> {
+  let stop: () => void = () => {};
+  const aborted = new Promise<CocoonError>((resolve) => {
+    stop = () => resolve(abortError(signal));
+  });
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([ended, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

@@ -1,7 +1,7 @@
 // `cocoon infer [PROMPT]`: one question, the answer on stdout as it comes.
-import { NotFoundError } from '../core/errors.ts';
+import { CapacityError, UsageError } from '../core/errors.ts';
 import { askChat } from '../client/chat.ts';
-import { connectAsClient, evidenceOf } from './client.ts';
+import { connectAsClient, evidenceOf, listModels, timeBudget } from './client.ts';
 import { printable } from './output.ts';
 import { readPrompt } from './prompt-input.ts';
 import { decimalNumber, repeated, wholeNumber } from './values.ts';
@@ -35,16 +35,16 @@ export function declare(command: Command): void {
     .option('--temperature <t>', '0 always takes the likeliest token', decimalNumber(0, 2))
     .option('--top-p <p>', 'share of the likeliest tokens to choose from', decimalNumber(0, 1))
     .option('--seed <n>', 'the same seed and question give the same answer', wholeNumber(0, 2 ** 32 - 1))
-    .option('--stop <text>', 'end the answer before this text; may be repeated', repeated);
+    .option('--stop <text>', 'end the answer before this text; may be repeated', repeated(String));
 }
 
-async function chooseModel({ session }: ConnectedProxy, wanted: string | undefined, signal: AbortSignal): Promise<string> {
+async function chooseModel(proxy: ConnectedProxy, wanted: string | undefined, leftMs: () => number, signal: AbortSignal): Promise<string> {
   if (wanted !== undefined) return wanted;
-  const served = (await session.models(signal)).filter(({ activeWorkers }) => activeWorkers > 0);
+  const served = (await listModels(proxy, leftMs, signal)).filter(({ activeWorkers }) => activeWorkers > 0);
   const [first] = served;
-  if (first === undefined) throw new NotFoundError('E_NOT_FOUND', 'no model is served now', { hint: 'start a node, or wait until one has connected' });
+  if (first === undefined) throw new CapacityError('E_NO_NODE', 'no model is served now', { hint: 'start a node, or wait until one has connected' });
   if (served.length > 1) {
-    throw new NotFoundError('E_NOT_FOUND', `several models are served (${served.map(({ model }) => model).join(', ')}), expected --model`, { hint: 'run `cocoon config set model NAME` to choose one for good' });
+    throw new UsageError('E_USAGE', `several models are served (${served.map(({ model }) => model).join(', ')}), expected --model`, { hint: 'run `cocoon config set model NAME` to choose one for good' });
   }
   return first.model;
 }
@@ -53,13 +53,14 @@ export async function run(invocation: Invocation): Promise<void> {
   const { args, settings, context, out } = invocation;
   const options: InferOptions = invocation.options;
   const prompt = await readPrompt(context, args[0], options.file);
-  const proxy = await connectAsClient(invocation);
+  const leftMs = timeBudget(settings);
+  const proxy = await connectAsClient(invocation, leftMs);
   try {
-    const model = await chooseModel(proxy, options.model ?? settings.text('model'), context.signal);
+    const model = await chooseModel(proxy, options.model ?? settings.text('model'), leftMs, context.signal);
     const stream = askChat(proxy.session, {
       model, prompt, system: options.system, maxTokens: options.maxTokens ?? DEFAULT_MAX_TOKENS,
       temperature: options.temperature, topP: options.topP, seed: options.seed, stop: options.stop,
-    }, { timeoutMs: settings.durationMs('timeout'), maxCoefficient: DEFAULT_MAX_COEFFICIENT, signal: context.signal });
+    }, { timeoutMs: leftMs(), maxCoefficient: DEFAULT_MAX_COEFFICIENT, signal: context.signal });
     const answer = await print(stream, invocation);
     out.result({
       model, answer: answer.text, finishReason: answer.finishReason, usage: { ...answer.usage }, ...evidenceOf(proxy) as object,
@@ -74,17 +75,23 @@ export async function run(invocation: Invocation): Promise<void> {
   }
 }
 
-/** Prints the text as it comes; on a terminal without the control characters that it may contain. */
+/** Prints the text as it comes, with a line end after its last; on a terminal without the control characters in it. */
 async function print(stream: AsyncGenerator<string, Answer>, { out, context }: Invocation): Promise<Answer> {
+  const { isTTY } = context.stdout;
   let last = '\n';
-  for (;;) {
-    const next = await stream.next();
-    if (next.done === true) {
-      if (!last.endsWith('\n') && context.stdout.isTTY) await out.line();
-      else if (!last.endsWith('\n')) await out.text('\n');
-      return next.value;
+  try {
+    for (;;) {
+      const next = await stream.next();
+      if (next.done === true) {
+        if (!last.endsWith('\n')) await out.line();
+        return next.value;
+      }
+      last = next.value;
+      await out.text(isTTY ? printable(last) : last);
     }
-    last = next.value;
-    await out.text(context.stdout.isTTY ? printable(next.value) : next.value);
+  } catch (error) {
+    // The message that follows is for the same eyes; a file keeps exactly what came.
+    if (isTTY && !last.endsWith('\n')) await out.line();
+    throw error;
   }
 }

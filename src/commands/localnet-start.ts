@@ -1,8 +1,11 @@
 // `cocoon localnet start`: a proxy and a node on this machine, as processes of their own. Without --detach they live as
-// long as this command.
+// long as this command, and it ends when one of them does.
+import { abortError } from '../core/deadline.ts';
+import { DaemonError } from '../core/errors.ts';
 import { pathExists } from '../core/files.ts';
+import { sleep } from '../core/retry.ts';
 import { LOCAL_ROLES, localnetLayout } from '../localnet/layout.ts';
-import { startLocalnet, stopLocalnet } from '../localnet/network.ts';
+import { localnetStatus, startLocalnet, stopLocalnet } from '../localnet/network.ts';
 import { renderStatus, statusData } from './localnet-status.ts';
 import type { Command } from 'commander';
 import type { LocalRole, LocalnetLayout } from '../localnet/layout.ts';
@@ -10,6 +13,8 @@ import type { Invocation } from './command.ts';
 
 /** A flood from the same machine is not what a local network is there to stop: the proof of work is done, but easy. */
 const POW_BITS = 8;
+/** How often the foreground command looks whether every part still runs. */
+const WATCH_MS = 500;
 
 interface LocalnetStartOptions {
   readonly detach?: boolean;
@@ -51,13 +56,21 @@ export async function run(invocation: Invocation): Promise<void> {
   await out.text(await renderStatus(status));
   await out.note('press Ctrl-C to stop it');
   try {
-    await new Promise((_, reject) => {
-      const end = (): void => reject(context.signal.reason);
-      if (context.signal.aborted) end();
-      else context.signal.addEventListener('abort', end, { once: true });
-    });
+    await untilPartEnds(layout, context.signal);
   } finally {
     await out.note(`stopping ${[...LOCAL_ROLES].reverse().join(' and ')}`);
     await stopLocalnet(layout);
+  }
+}
+
+/** Never resolves: throws the signal's reason, or DaemonError when a part is gone. */
+async function untilPartEnds(layout: LocalnetLayout, signal: AbortSignal): Promise<never> {
+  for (;;) {
+    await sleep(WATCH_MS, signal).catch(() => {});
+    if (signal.aborted) throw abortError(signal);
+    const gone = (await localnetStatus(layout)).find(({ state }) => state === 'stopped');
+    if (gone !== undefined) {
+      throw new DaemonError('E_NOT_RUNNING', `the ${gone.role} of the local network has ended`, { hint: `its log is ${layout.log(gone.role)}` });
+    }
   }
 }

@@ -1,5 +1,5 @@
 // `cocoon models list`: the models that nodes serve now, with price and load, as the proxy lists them.
-import { connectAsClient, evidenceOf } from './client.ts';
+import { connectAsClient, evidenceOf, listModels, timeBudget } from './client.ts';
 import { renderTable } from './table-view.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
@@ -7,10 +7,11 @@ import type { Invocation } from './command.ts';
 export function declare(_command: Command): void {}
 
 export async function run(invocation: Invocation): Promise<void> {
-  const { context, out } = invocation;
-  const proxy = await connectAsClient(invocation);
+  const { context, settings, out } = invocation;
+  const leftMs = timeBudget(settings);
+  const proxy = await connectAsClient(invocation, leftMs);
   try {
-    const models = await proxy.session.models(context.signal);
+    const models = await listModels(proxy, leftMs, context.signal);
     const rows = models.map(({ model, activeWorkers, minCoefficient, workers }) => ({
       model, nodes: activeWorkers, price: minCoefficient,
       running: workers?.reduce((sum, worker) => sum + worker.activeRequests, 0) ?? null,

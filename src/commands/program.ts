@@ -69,7 +69,7 @@ export async function describeCommands(): Promise<CommandShape[]> {
   return Promise.all(COMMANDS.map(async ({ path, summary, load }) => {
     const command = new Command(path);
     (await load()).declare(command);
-    const flags = [...command.options, ...globalOptions()].flatMap(({ long }) => (long == null ? [] : [long]));
+    const flags = [...command.options, ...globalOptions()].flatMap(({ long }) => (typeof long === 'string' ? [long] : []));
     return { path, summary, groupSummary: GROUPS[path.split(' ')[0] ?? ''] ?? '', flags: [...flags, '--help'] };
   }));
 }

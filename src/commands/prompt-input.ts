@@ -1,5 +1,6 @@
 // Where a prompt comes from: the argument, a file, or standard input. Bounded, UTF-8 only, never logged.
 import { resolve } from 'node:path';
+import { abortError } from '../core/deadline.ts';
 import { NotFoundError, UsageError } from '../core/errors.ts';
 import { readBounded } from '../core/files.ts';
 import type { Context } from '../core/context.ts';
@@ -24,6 +25,7 @@ async function readStdin(context: Context): Promise<Uint8Array> {
   const { source } = context.stdin;
   const stop = (): void => { source.destroy(); };
   context.signal.addEventListener('abort', stop, { once: true });
+  if (context.signal.aborted) stop();
   try {
     for await (const chunk of source) {
       const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
@@ -33,10 +35,14 @@ async function readStdin(context: Context): Promise<Uint8Array> {
       }
       chunks.push(bytes);
     }
+  } catch (error) {
+    if (context.signal.aborted) throw abortError(context.signal);
+    if (error instanceof UsageError) throw error;
+    throw new UsageError('E_USAGE', `cannot read the prompt from standard input: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   } finally {
     context.signal.removeEventListener('abort', stop);
   }
-  context.signal.throwIfAborted();
+  if (context.signal.aborted) throw abortError(context.signal);
   return Buffer.concat(chunks);
 }
 

@@ -6,7 +6,7 @@ import { createTlsIdentity } from '../tee/tls-identity.ts';
 import { createVerifyPeer } from '../tee/verify-peer.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { roleNetwork } from './network.ts';
-import { hostPort, wholeNumber } from './values.ts';
+import { listenAddress, storedAddress, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
 import type { HostPort } from './values.ts';
@@ -21,8 +21,8 @@ interface ProxyStartOptions {
 
 export function declare(command: Command): void {
   command
-    .option('--clients <host:port>', 'where to listen for clients (default: the address in the network\'s description)', (text) => hostPort(text, true))
-    .option('--workers <host:port>', 'where to listen for nodes (default: the address in the network\'s description)', (text) => hostPort(text, true))
+    .option('--clients <host:port>', 'where to listen for clients (default: the address in the network\'s description)', listenAddress)
+    .option('--workers <host:port>', 'where to listen for nodes (default: the address in the network\'s description)', listenAddress)
     .option('--pow-bits <n>', `difficulty of the proof of work (default: ${DEFAULT_POW_BITS})`, wholeNumber(0, 28));
   declareDaemon(command);
 }
@@ -35,11 +35,10 @@ export async function run(invocation: Invocation): Promise<void> {
     const identity = await createTlsIdentity({
       clock: context.clock, evidence: network.evidence, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
     });
-    const clients = options.clients ?? hostPort(network.description.proxy.clients);
-    const workers = options.workers ?? hostPort(network.description.proxy.workers);
     const workerPolicy = network.policy('worker');
     const proxy = await startProxy({
-      host: clients.host, clientPort: clients.port, workerPort: workers.port,
+      clients: options.clients ?? storedAddress(network.description.proxy.clients),
+      workers: options.workers ?? storedAddress(network.description.proxy.workers),
       identity: () => identity.current(),
       verifyClient: createVerifyPeer({ kind: 'any' }, { clock: context.clock }),
       verifyWorker: createVerifyPeer(workerPolicy, { clock: context.clock }),
@@ -51,6 +50,9 @@ export async function run(invocation: Invocation): Promise<void> {
       accounts: unpaidAccounts({ publicKey: identity.publicKey, isTest: true }),
       powDifficultyBits: options.powBits ?? DEFAULT_POW_BITS,
       isTest: true, clock: context.clock, log,
+    }).catch((error: unknown) => {
+      identity.close();
+      throw error;
     });
     return {
       facts: { clients: proxy.clientAddress, workers: proxy.workerAddress, evidence: 'simulated' },

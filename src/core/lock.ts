@@ -12,6 +12,8 @@ import { abortError } from './deadline.ts';
 import { ConfigError } from './errors.ts';
 import type { CocoonError } from './errors.ts';
 import { ensureFolder, listFolder, removeFile } from './files.ts';
+import { isRunning, ownProcess } from './process-identity.ts';
+import type { ProcessIdentity } from './process-identity.ts';
 import { sleep } from './retry.ts';
 
 const FLAG = /^([0-9a-f]{16})-(\d{1,10})-(\d{1,20})-[0-9a-f]{16}$/;
@@ -27,21 +29,8 @@ export interface LockOptions {
   readonly busy?: (holder: string) => CocoonError;
 }
 
-interface Identity {
+interface Identity extends ProcessIdentity {
   readonly place: string;
-  readonly pid: number;
-  readonly start: string;
-}
-
-/** Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); '0' where there is no /proc. */
-function startTime(pid: number): string {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The second field is the command in parentheses and may contain anything; the rest follows its last ')'.
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
-  } catch {
-    return '0';
-  }
 }
 
 /** Where a process number means the same process: one boot of one machine, one process name space. */
@@ -57,26 +46,15 @@ function placeId(): string {
 
 let own: Identity | undefined;
 function ownIdentity(): Identity {
-  own ??= { place: placeId(), pid: process.pid, start: startTime(process.pid) };
+  own ??= { place: placeId(), ...ownProcess() };
   return own;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it runs under another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
 
 async function isLive(folder: string, name: string): Promise<boolean> {
   const match = FLAG.exec(name);
   if (match === null) return false;
-  const [, place, pidText, start] = match;
-  const pid = Number(pidText);
-  if (place === ownIdentity().place) return isRunning(pid) && startTime(pid) === start;
+  const [, place, pid, start = ''] = match;
+  if (place === ownIdentity().place) return isRunning({ pid: Number(pid), start });
   try {
     const { mtimeMs } = await stat(join(folder, name));
     return Date.now() - mtimeMs < STALE_MS;

@@ -1,7 +1,7 @@
 // Where a local network keeps its files, and the public description of it that clients and daemons read.
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ConfigError } from '../core/errors.ts';
+import { ConfigError, NotFoundError } from '../core/errors.ts';
 import { readBounded, writeFileAtomic } from '../core/files.ts';
 
 export interface LocalnetLayout {
@@ -30,7 +30,10 @@ export function localnetLayout(home: string): LocalnetLayout {
 }
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
-const address = z.string().regex(/^127\.0\.0\.1:\d{1,5}$/);
+const address = z.string().regex(/^127\.0\.0\.1:\d{1,5}$/).refine((text) => {
+  const port = Number(text.slice(text.lastIndexOf(':') + 1));
+  return port > 0 && port <= 65_535;
+}, 'expected a port from 1 to 65535');
 
 const Description = z.strictObject({
   version: z.literal(1),
@@ -52,6 +55,7 @@ export async function readDescription(layout: LocalnetLayout): Promise<LocalnetD
   try {
     bytes = await readBounded(layout.description, 64 * 1024);
   } catch (cause) {
+    if (!(cause instanceof NotFoundError)) throw cause;
     throw new ConfigError('E_CONFIG', `cannot use network "local": no local network at "${layout.root}"`, { cause, hint: 'run `cocoon localnet start --detach`' });
   }
   try {

@@ -12,6 +12,8 @@ import type { AnswerSink } from '../wire/answer.ts';
 import type { WorkerRequest } from '../wire/worker-session.ts';
 
 const BAD_REQUEST = 621;
+/** Prices are below this, in thousandths (WIRE.md section 10). */
+const COEFFICIENT_LIMIT = 1_000_000_000n;
 const NO_BYTES = new Uint8Array(0);
 
 export interface AnswerDeps {
@@ -32,6 +34,10 @@ function unpack(query: Uint8Array): HttpRequest {
 export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, sink: AnswerSink, signal: AbortSignal): Promise<void> {
   const startedAt = deps.clock.now() / 1000;
   if (request.privateKey !== null) throw new RemoteError(602, 'encryption key is provided, but request is unencrypted');
+  if (request.coefficient < 0n || request.coefficient >= COEFFICIENT_LIMIT) {
+    // Before any work: it could not be priced at the end.
+    throw new RemoteError(BAD_REQUEST, `coefficient is ${request.coefficient}, expected 0 to ${COEFFICIENT_LIMIT - 1n}`);
+  }
   const http = unpack(request.query);
   const timesNow = (): { startedAt: number; endedAt: number } => ({ startedAt, endedAt: deps.clock.now() / 1000 });
 

@@ -1,8 +1,10 @@
 // The identity of a model file: the name that clients use, and the SHA-256 of its bytes, which ties the name to what is
 // really served (WIRE.md section 10: `name@commit:hash`; a local file has no commit).
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { abortError } from '../core/deadline.ts';
 import { NotFoundError, UsageError } from '../core/errors.ts';
 import { toHex } from '../core/bytes.ts';
 
@@ -15,18 +17,32 @@ export interface ModelIdentity {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
 
-/** Reads the whole file once. Throws NotFoundError without the file, UsageError for a name that the wire cannot carry. */
+/**
+ * Reads the whole file once. Throws NotFoundError without a regular file at `path`, UsageError for a name that the wire
+ * cannot carry, the signal's reason.
+ */
 export async function modelIdentity(path: string, name: string | undefined, signal: AbortSignal): Promise<ModelIdentity> {
   const chosen = name ?? basename(path).replace(/\.gguf$/i, '');
   if (!NAME.test(chosen)) {
     throw new UsageError('E_USAGE', `cannot serve a model as "${chosen}": expected letters, digits, ".", "_", "-" and "/", at most 128`, { hint: 'choose a name with --name' });
   }
-  const hash = createHash('sha256');
   try {
-    for await (const chunk of createReadStream(path, { signal, highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+    return { name: chosen, fullName: `${chosen}@local:${toHex(await hashFile(path, signal))}` };
   } catch (cause) {
-    signal.throwIfAborted();
+    if (signal.aborted) throw abortError(signal);
     throw new NotFoundError('E_NOT_FOUND', `cannot read the model file "${path}": ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
-  return { name: chosen, fullName: `${chosen}@local:${toHex(hash.digest())}` };
+}
+
+async function hashFile(path: string, signal: AbortSignal): Promise<Uint8Array> {
+  // O_NONBLOCK: opening a named pipe must not hang.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!(await handle.stat()).isFile()) throw new Error('expected a regular file');
+    const hash = createHash('sha256');
+    for await (const chunk of handle.createReadStream({ signal, highWaterMark: 1 << 20, autoClose: false })) hash.update(chunk as Buffer);
+    return hash.digest();
+  } finally {
+    await handle.close();
+  }
 }

@@ -1,6 +1,7 @@
 // Keeps one connection to one proxy: dials, shakes hands, serves requests until it ends, and dials again with back-off.
 // A proxy whose evidence is refused is never dialled again by this process.
-import { AttestationError, asCocoonError } from '../core/errors.ts';
+import { abortError } from '../core/deadline.ts';
+import { AttestationError, asCocoonError, NetworkError } from '../core/errors.ts';
 import { backoffMs, sleep } from '../core/retry.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
@@ -28,15 +29,16 @@ export interface UplinkPorts {
   random?(): number;
 }
 
-/** Runs until `signal` is aborted or the proxy is refused; resolves then. `onState` hears every change. */
+/** Runs until `signal` is aborted or the proxy is refused; resolves then and never rejects. `onState` hears every change and must not throw. */
 export async function runUplink(proxy: string, ports: UplinkPorts, signal: AbortSignal, onState: (state: UplinkState) => void): Promise<void> {
   const wait = ports.sleep ?? sleep;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     onState({ kind: 'connecting' });
-    const startedMs = performance.now();
+    let readyMs: number | null = null;
     let error: CocoonError;
     try {
       const session = await ports.open(signal);
+      readyMs = performance.now();
       ports.log.info('connected to proxy', { proxy, version: session.version });
       onState({ kind: 'ready', session });
       error = await untilClosed(session, signal);
@@ -49,7 +51,8 @@ export async function runUplink(proxy: string, ports: UplinkPorts, signal: Abort
       onState({ kind: 'refused', error });
       return;
     }
-    if (performance.now() - startedMs > STABLE_MS) attempt = 0;
+    // A slow attempt that failed is not a connection that held.
+    if (readyMs !== null && performance.now() - readyMs > STABLE_MS) attempt = 0;
     const retryInMs = backoffMs(attempt, { baseMs: BASE_MS, maxMs: MAX_MS, ...(ports.random === undefined ? {} : { random: ports.random }) });
     ports.log.warn('no connection to proxy', { proxy, code: error.code, reason: error.message, retryInMs });
     onState({ kind: 'waiting', error, retryInMs });
@@ -58,11 +61,11 @@ export async function runUplink(proxy: string, ports: UplinkPorts, signal: Abort
 }
 
 async function untilClosed(session: WorkerSession, signal: AbortSignal): Promise<CocoonError> {
-  const stop = (): void => session.close(asCocoonError(signal.reason));
+  const stop = (): void => session.close(abortError(signal));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
-    return (await session.closed) ?? asCocoonError(new Error('the proxy closed the connection'));
+    return (await session.closed) ?? new NetworkError('E_CLOSED', 'the connection was closed');
   } finally {
     signal.removeEventListener('abort', stop);
   }

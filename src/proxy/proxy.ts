@@ -1,5 +1,6 @@
 // A running proxy: one port for clients, one for nodes, and the sessions behind them. Clients need a certificate,
 // nodes need evidence; what each may do then is decided by the gates.
+import { formatAddress } from '../wire/address.ts';
 import { acceptClient } from '../wire/client-acceptor.ts';
 import { listen } from '../wire/listen.ts';
 import { acceptWorker } from '../wire/worker-acceptor.ts';
@@ -12,12 +13,17 @@ import type { Log } from '../core/log.ts';
 import type { VerifyPeer } from '../tee/peer.ts';
 import type { ListenCounters, ListenOptions } from '../wire/listen.ts';
 import type { TlsIdentity } from '../wire/tls.ts';
+import type { VersionRange } from '../wire/versions.ts';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 export interface ProxyOptions {
-  readonly host: string;
-  /** 0 takes a free port. */
-  readonly clientPort: number;
-  readonly workerPort: number;
+  /** Where to listen; port 0 takes a free one. */
+  readonly clients: ListenAddress;
+  readonly workers: ListenAddress;
   readonly identity: () => TlsIdentity;
   /** Certificates of clients; they need no evidence. */
   readonly verifyClient: VerifyPeer;
@@ -29,6 +35,8 @@ export interface ProxyOptions {
   readonly isTest: boolean;
   readonly clock: Clock;
   readonly log: Log;
+  /** Other versions of the protocol than all that are known; for tests. */
+  readonly versions?: VersionRange;
   /** Changes of limits and times of both listeners, for tests and small machines. */
   readonly listening?: Partial<Pick<ListenOptions, 'limits' | 'timeouts' | 'connectionLimits'>>;
 }
@@ -50,28 +58,29 @@ export interface Proxy {
 
 /** Throws NetworkError E_UNREACHABLE when a port cannot be listened on. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { host, identity, powDifficultyBits, isTest, log } = options;
+  const { identity, powDifficultyBits, isTest, log, versions } = options;
   const nodes = new NodeRegistry();
   const deps = { accounts: options.accounts, nodes, clock: options.clock, log };
   const forClients = clientGate(deps);
   const forWorkers = workerGate(deps, options.rules);
-  const common = { host, identity, powDifficultyBits, log, ...options.listening };
+  const common = { identity, powDifficultyBits, log, ...options.listening };
+  const accepting = { isTest, ...(versions !== undefined && { versions }) };
 
   const clients = await listen({
-    ...common, port: options.clientPort, verifyPeer: options.verifyClient,
-    onConnection: (connection) => { acceptClient(connection, forClients, { isTest }); },
+    ...common, ...options.clients, verifyPeer: options.verifyClient,
+    onConnection: (connection) => { acceptClient(connection, forClients, accepting); },
   });
   const workers = await listen({
-    ...common, port: options.workerPort, verifyPeer: options.verifyWorker,
-    onConnection: (connection) => { acceptWorker(connection, forWorkers, { isTest }); },
+    ...common, ...options.workers, verifyPeer: options.verifyWorker,
+    onConnection: (connection) => { acceptWorker(connection, forWorkers, accepting); },
   }).catch(async (error: unknown) => {
     await clients.close();
     throw error;
   });
 
   return {
-    clientAddress: `${clients.address.host}:${clients.address.port}`,
-    workerAddress: `${workers.address.host}:${workers.address.port}`,
+    clientAddress: formatAddress(clients.address.host, clients.address.port),
+    workerAddress: formatAddress(workers.address.host, workers.address.port),
     status: () => ({
       nodes: [...nodes.all()].map(({ id, model, enabled, running, capacity }) => ({ id, model, enabled, running, capacity })),
       clients: clients.counters,

@@ -13,6 +13,9 @@ const MAX_OWNERS = 10_000;
 /** The secret of a client where there is no money to protect: empty, as clients of unpaid networks expect (WIRE.md 9.2). */
 const NO_SECRET_HASH = new Uint8Array(createHash('sha256').update('').digest());
 
+/** Counters travel as signed 64-bit numbers; one that is full stays there. */
+const MAX_TOTAL = 2n ** 63n - 1n;
+
 class Totals {
   readonly #tokens = new Map<string, bigint>();
 
@@ -21,7 +24,8 @@ class Totals {
   }
 
   add(owner: string, tokens: bigint): void {
-    const total = this.get(owner) + tokens;
+    const sum = this.get(owner) + tokens;
+    const total = sum > MAX_TOTAL ? MAX_TOTAL : sum;
     this.#tokens.delete(owner);
     this.#tokens.set(owner, total);
     const oldest = this.#tokens.keys().next();
