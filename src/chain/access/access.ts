@@ -126,7 +126,9 @@ class HttpTonAccess implements TonAccess {
         } catch (error) {
           throwIfAborted(options);
           if (!(error instanceof EndpointError)) throw error;
-          errors.set(this.#endpoints[index]?.endpoint.name ?? '', error);
+          const name = this.#endpoints[index]?.endpoint.name ?? '';
+          // What an endpoint did wrong says more than that its last request was cut off by the deadline.
+          if (deadline.leftMs() > 0 || !errors.has(name)) errors.set(name, error);
         }
         if (deadline.leftMs() <= 0) throw summary(what, errors);
       }
