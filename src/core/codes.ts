@@ -65,6 +65,16 @@ export const CODES = {
     cause: 'A file under the home directory is damaged, unreadable or in use.',
     action: 'Check the file named in the message; restore it from a backup or remove it if it can be made again.',
   },
+  E_NO_TEE: {
+    exit: 3, retryable: false,
+    cause: 'This machine offers no trusted execution environment that cocoon can take evidence from.',
+    action: 'Run the command inside an Intel TDX or AMD SEV-SNP guest with Linux 6.7 or newer; the message names what is missing here.',
+  },
+  E_COLLECT: {
+    exit: 3, retryable: true,
+    cause: 'This machine has a trusted execution environment, but no usable evidence could be taken from it or from its GPUs.',
+    action: 'Read the message for the interface or tool that failed; the guest may lack rights or a driver, or its host may not serve quotes.',
+  },
 
   // 4: wallet locked, wrong passphrase
   E_PASSPHRASE: {
@@ -178,6 +188,12 @@ export const CODES = {
     action: 'Read the message: it is the endpoint\'s own.',
   },
 
+  E_COLLATERAL: {
+    exit: 6, retryable: true,
+    cause: 'A service of Intel, AMD or NVIDIA (or a PCCS) could not be reached, or did not give the document that verification needs.',
+    action: 'Try again later, or fetch the collateral on another machine with `cocoon attest fetch` and copy it over.',
+  },
+
   // 7: not found
   E_NOT_FOUND: {
     exit: 7, retryable: false,
@@ -232,6 +248,13 @@ export const CODES = {
     exit: 11, retryable: false,
     cause: 'The daemon that the command talks to is not running, or did not become ready.',
     action: 'Start it, or read its log; the message names the file.',
+  },
+
+  // 12: incomplete
+  E_COLLATERAL_MISSING: {
+    exit: 12, retryable: false,
+    cause: 'Verification needs documents that are neither in the cache nor in the given files, and --offline forbids to fetch them.',
+    action: 'Run the command that the hint names on a machine with network access and pass on the folder that it writes.',
   },
 
   // 14: no node free
