@@ -67,7 +67,10 @@ export interface Evidence {
   readonly expiryMarginS: number;
 }
 
-/** Decides one attempt. `pending` means exactly: it may still be executed. */
+/**
+ * Decides one attempt. `pending` means exactly: it may still be executed. A pending verdict with a transaction: it was
+ * executed, failed and left the sequence number as it was, so sending it again would only burn more gas.
+ */
 export function judge({ attempt, account, seqno, transactions, transfers, expiryMarginS }: Evidence): Verdict {
   const expired = account.time > attempt.validUntil + expiryMarginS;
   const own = findOwn(transactions, attempt.messageHash);
@@ -77,7 +80,7 @@ export function judge({ attempt, account, seqno, transactions, transfers, expiry
   const failed = own[0];
   if (failed !== undefined) {
     // A wallet that reverted its sequence number with the failed action accepts the same bytes again until they expire.
-    if (!taken && !expired) return PENDING;
+    if (!taken && !expired) return { ...PENDING, transaction: transactionFacts(failed) };
     const { exitCode, actionCode } = phasesOf(failed);
     return { status: 'failed', reason: `the wallet's transaction failed: ${explainExit(exitCode, actionCode)}`, transaction: transactionFacts(failed), deliveries: [] };
   }

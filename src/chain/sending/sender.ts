@@ -236,7 +236,7 @@ class DurableSender implements Sender {
           await this.#outbox.save(done, (step) => this.#onStep(`result-${step}`));
           return done;
         }
-        if (performance.now() >= nextSendMs) {
+        if (verdict.transaction === null && performance.now() >= nextSendMs) {
           nextSendMs = performance.now() + resendMs;
           await this.#broadcast(boc, wait);
         }
