@@ -2,10 +2,10 @@
 // each executed by the real TVM and transaction executor of @ton/sandbox. Used in place of its Blockchain class, which keeps
 // every transaction of every run and delivers in one fixed order.
 import {
-  beginCell, Cell, Dictionary, external, loadMessage, loadMessageRelaxed, loadShardAccount, loadTransaction, storeAccountStorage, storeMessage,
+  beginCell, Cell, Dictionary, external, loadMessage, loadMessageRelaxed, loadShardAccount, loadTransaction, parseTuple, storeAccountStorage, storeMessage,
   storeShardAccount,
 } from '@ton/core';
-import type { Address, Message, Transaction } from '@ton/core';
+import type { Address, Message, Transaction, TupleItem } from '@ton/core';
 import { createEmptyShardAccount, createShardAccount, defaultConfig, Executor } from '@ton/sandbox';
 
 /** Fee parameters of the two eras: 400 and 66.67 nanoTON per gas; every price of the second is a sixth of the first. */
@@ -264,8 +264,8 @@ export class World {
     return txs;
   }
 
-  /** Runs a get method; the stack as the executor returns it. */
-  async get(address: Address, method: number, stack: { type: 'int'; value: bigint }[] = []): Promise<{ exit: number; stack: string }> {
+  /** Runs a get method by its id; returns exit code and stack. */
+  async get(address: Address, method: number, stack: { type: 'int'; value: bigint }[] = []): Promise<{ exit: number; stack: TupleItem[]; gas: bigint }> {
     const account = this.#accounts.get(address.toRawString());
     if (account?.code === undefined || account.data === undefined) throw new Error('no such contract');
     const { output } = await this.#executor.runGetMethod({
@@ -273,7 +273,7 @@ export class World {
       balance: account.balance, randomSeed: Buffer.alloc(32), gasLimit: 1_000_000n, debugEnabled: false,
     });
     if (!output.success) throw new Error(output.error);
-    return { exit: output.vm_exit_code, stack: output.stack };
+    return { exit: output.vm_exit_code, stack: parseTuple(Cell.fromBase64(output.stack)), gas: BigInt(output.gas_used) };
   }
 }
 
