@@ -49,6 +49,8 @@ export interface HandlerOptions {
 }
 
 const DEFAULT_MAX_REQUEST_BYTES = 8 << 20;
+/** Reason of the last abort of every request; made once, because an abort without one makes an exception each time. */
+const ENDED = new NetworkError('E_CLOSED', 'request has ended');
 
 const JSON_HEADERS: readonly HttpHeader[] = [{ name: 'content-type', value: 'application/json' }];
 const STREAM_HEADERS: readonly HttpHeader[] = [
@@ -111,7 +113,7 @@ export async function handleHttpRequest(
     await refuse(answer, toApiError(thrown));
   } finally {
     // Whatever ended it, the engine's sequence is free from now on.
-    left.abort();
+    left.abort(ENDED);
   }
 }
 
