@@ -52,6 +52,8 @@ export class FakeChain {
   #timer: NodeJS.Timeout | undefined;
   /** External messages that reached the network, as hashes of their cells. */
   readonly received: string[] = [];
+  /** Bodies whose fees were asked for. */
+  readonly estimated: Cell[] = [];
 
   private constructor(sandbox: Blockchain, treasury: SandboxContract<TreasuryContract>) {
     this.sandbox = sandbox;
@@ -218,7 +220,9 @@ export class FakeChain {
         if (!drop && !this.#mempool.some((waiting) => waiting.equals(cell))) this.#mempool.push(cell);
         return { '@type': 'ok' };
       }
-      case 'estimateFee': return { '@type': 'query.fees', source_fees: { '@type': 'fees', in_fwd_fee: 1_000_000, storage_fee: 1000, gas_fee: 3_000_000, fwd_fee: 500_000 } };
+      case 'estimateFee':
+        this.estimated.push(Cell.fromBase64(String(params['body'])));
+        return { '@type': 'query.fees', source_fees: { '@type': 'fees', in_fwd_fee: 1_000_000, storage_fee: 1000, gas_fee: 3_000_000, fwd_fee: 500_000 } };
       case 'tryLocateResultTx': return this.#locate(params);
       default: throw new Error(`unknown method ${method}`);
     }

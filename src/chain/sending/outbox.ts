@@ -1,15 +1,24 @@
-// The outbox of one wallet: a private folder with one record a file, named by the digest of the intent's key.
-// Nothing in it is deleted by the sender; a damaged file stops sending, because it may be a transfer in flight.
+// The outbox of one wallet: a private folder with one record a file, named by the digest of the intent's key; those that are
+// final have `.done` in their name, so that a long history costs nothing. Nothing in it is forgotten by the sender; a damaged
+// file stops sending, because it may be a transfer in flight.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { ConfigError } from '../../core/errors.ts';
-import { ensureFolder, listFolder, readBounded, removeLeftovers, writeFileAtomic } from '../../core/files.ts';
+import { ensureFolder, listFolder, pathExists, readBounded, removeFile, removeLeftovers, writeFileAtomic } from '../../core/files.ts';
 import type { WriteStep } from '../../core/files.ts';
-import { decodeRecord, encodeRecord } from './record.ts';
+import { decodeRecord, encodeRecord, lastAttempt, statusOf } from './record.ts';
 import type { SendRecord } from './record.ts';
 
 const MAX_RECORD_BYTES = 4 << 20;
-const RECORD_NAME = /^[0-9a-f]{32}\.json$/;
+const RECORD_NAME = /^([0-9a-f]{32})(\.done)?\.json$/;
+
+const idOf = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 32);
+
+/** Order of signing: by sequence number, and by validity among attempts at the same one. */
+function bySigning(a: SendRecord, b: SendRecord): number {
+  const [x, y] = [lastAttempt(a), lastAttempt(b)];
+  return x.seqno - y.seqno || x.validUntil - y.validUntil;
+}
 
 export class Outbox {
   readonly folder: string;
@@ -21,31 +30,65 @@ export class Outbox {
     this.#wallet = wallet;
   }
 
-  /** Makes the folder and removes what interrupted writes left. Call it under the wallet's lock. */
+  /** Makes the folder and finishes what an interrupted write left. Call it under the wallet's lock. */
   async open(): Promise<void> {
     await ensureFolder(this.folder);
     await removeLeftovers(this.folder);
+    for (const id of await this.#ids(false)) {
+      if (await pathExists(this.#path(id, true))) await this.#current(id);
+    }
   }
 
-  #path(key: string): string {
-    return join(this.folder, `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
+  #path(id: string, done: boolean): string {
+    return join(this.folder, `${id}${done ? '.done' : ''}.json`);
   }
 
-  async #read(path: string): Promise<SendRecord> {
+  async #ids(done: boolean): Promise<string[]> {
+    const matches = (await listFolder(this.folder)).map((name) => RECORD_NAME.exec(name));
+    return matches.flatMap((match) => match?.[1] !== undefined && (match[2] !== undefined) === done ? [match[1]] : []);
+  }
+
+  async #read(id: string, done: boolean): Promise<SendRecord | undefined> {
+    const path = this.#path(id, done);
+    if (!await pathExists(path)) return undefined;
     const record = decodeRecord(Buffer.from(await readBounded(path, MAX_RECORD_BYTES)).toString('utf8'), path);
     if (record.wallet !== this.#wallet) throw new ConfigError('E_STATE', `${path} belongs to wallet ${record.wallet}, expected ${this.#wallet}`);
+    if (idOf(record.key) !== id) throw new ConfigError('E_STATE', `${path} holds another intent than its name says`);
     return record;
   }
 
-  /** All records in order of signing. Throws `E_STATE` when one is damaged. */
+  /** The record of an id. Of two files that a crash left, the one with more attempts is newer, else the final one. */
+  async #current(id: string): Promise<SendRecord | undefined> {
+    const [open, done] = [await this.#read(id, false), await this.#read(id, true)];
+    if (open === undefined || done === undefined) return open ?? done;
+    const isOpenNewer = open.attempts.length > done.attempts.length;
+    await removeFile(this.#path(id, isOpenNewer));
+    return isOpenNewer ? open : done;
+  }
+
+  /** Throws `E_STATE` when the file is damaged. */
+  find(key: string): Promise<SendRecord | undefined> {
+    return this.#current(idOf(key));
+  }
+
+  /** Records whose result is not known yet, in order of signing. Throws `E_STATE` when one is damaged. */
+  async pending(): Promise<SendRecord[]> {
+    const records = await Promise.all((await this.#ids(false)).map((id) => this.#read(id, false)));
+    return records.filter((record) => record !== undefined).sort(bySigning);
+  }
+
+  /** All records in order of signing. */
   async list(): Promise<SendRecord[]> {
-    const names = (await listFolder(this.folder)).filter((name) => RECORD_NAME.test(name));
-    const records = await Promise.all(names.map((name) => this.#read(join(this.folder, name))));
-    return records.sort((a, b) => a.number - b.number);
+    const done = await Promise.all((await this.#ids(true)).map((id) => this.#read(id, true)));
+    const open = (await this.pending()).filter(({ key }) => !done.some((record) => record?.key === key));
+    return [...done.filter((record) => record !== undefined), ...open].sort(bySigning);
   }
 
   /** Returns when the record is durable. */
-  async save(record: SendRecord, onStep?: (step: WriteStep) => void): Promise<void> {
-    await writeFileAtomic(this.#path(record.key), encodeRecord(record), onStep === undefined ? {} : { onStep });
+  async save(record: SendRecord, onStep?: (step: WriteStep | 'filed') => void): Promise<void> {
+    const done = statusOf(record) !== 'pending';
+    await writeFileAtomic(this.#path(idOf(record.key), done), encodeRecord(record), onStep === undefined ? {} : { onStep });
+    await removeFile(this.#path(idOf(record.key), !done));
+    onStep?.('filed');
   }
 }

@@ -42,8 +42,6 @@ const recordSchema = z.strictObject({
   /** Digest of the messages asked for. */
   intentHash: hex32,
   transfers: z.array(z.strictObject({ to: rawAddress, valueNano: nano, all: z.boolean() })).min(1).max(255),
-  /** Number in the outbox: the order of signing. */
-  number: z.int().min(0),
   attempts: z.array(attemptSchema).min(1).max(100),
 });
 

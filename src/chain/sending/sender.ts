@@ -81,6 +81,7 @@ const MAX_KEY = 200;
 const MAX_VALID_FOR_S = 3600;
 const HISTORY_LIMIT = 2000;
 const ENOUGH_HEADROOM_PERCENT = 10n;
+const SIGNATURE_BYTES = 64;
 
 export function createSender(options: SenderOptions): Sender {
   return new DurableSender(options);
@@ -107,6 +108,9 @@ function intentHash(messages: readonly ModedMessage[]): string {
   return digest.digest('hex');
 }
 
+/** Signs with zeros: for estimates, which do not look at the signature. */
+const unsigned = ({ publicKey }: Signer): Signer => ({ publicKey, sign: () => new Uint8Array(SIGNATURE_BYTES) });
+
 interface Wait {
   readonly ends: number;
   readonly signal: AbortSignal | undefined;
@@ -131,20 +135,17 @@ class DurableSender implements Sender {
     const hash = intentHash(intent.messages);
     const wait = waitOf(options);
     return this.#locked(options, async () => {
-      const records = await this.#outbox.list();
-      const earlier = records.find(({ key }) => key === intent.key);
+      const earlier = await this.#outbox.find(intent.key);
       if (earlier !== undefined && earlier.intentHash !== hash) {
         throw new UsageError('E_USAGE', `intent ${JSON.stringify(intent.key)} was used for other transfers before`, { hint: 'use another key for another transfer' });
       }
-      for (const record of records) {
-        if (statusOf(record) === 'pending' && record !== earlier) await this.#settle(record, wait);
+      for (const record of await this.#outbox.pending()) {
+        if (record.key !== intent.key) await this.#settle(record, wait);
       }
-      let record = earlier === undefined
-        ? await this.#sign(intent, undefined, records.length, options)
-        : earlier;
+      let record = earlier ?? await this.#sign(intent, undefined, options);
       if (statusOf(record) === 'pending') record = await this.#settle(record, wait);
       while (statusOf(record) === 'expired' && record.attempts.length < (options.attempts ?? 1)) {
-        record = await this.#settle(await this.#sign(intent, record, record.number, options), wait);
+        record = await this.#settle(await this.#sign(intent, record, options), wait);
       }
       return options.awaitDelivery === true ? this.#deliver(record, wait) : record;
     });
@@ -154,9 +155,7 @@ class DurableSender implements Sender {
     const wait = waitOf(options);
     return this.#locked(options, async () => {
       const finished: SendRecord[] = [];
-      for (const record of await this.#outbox.list()) {
-        if (statusOf(record) === 'pending') finished.push(await this.#settle(record, wait));
-      }
+      for (const record of await this.#outbox.pending()) finished.push(await this.#settle(record, wait));
       return finished;
     });
   }
@@ -182,7 +181,7 @@ class DurableSender implements Sender {
   }
 
   /** Signs a message for the intent and makes it durable. Nothing has left yet when it returns. */
-  async #sign(intent: SendIntent, earlier: SendRecord | undefined, number: number, options: SendOptions): Promise<SendRecord> {
+  async #sign(intent: SendIntent, earlier: SendRecord | undefined, options: SendOptions): Promise<SendRecord> {
     const { access, wallet, signer, validForS } = this.#options;
     const transfers = intent.messages.map(summaryOf);
     const read = { agreed: true, ...(options.signal === undefined ? {} : { signal: options.signal }) };
@@ -194,8 +193,9 @@ class DurableSender implements Sender {
     }
     const validUntil = account.time + validForS;
     const init = account.status === 'uninitialized' ? wallet.init : null;
+    // Nothing that is really signed leaves before it is on disk, not even to have its fees estimated.
+    await this.#checkFunds(account, intent.messages, await wallet.buildExternal(seqno, validUntil, intent.messages, unsigned(signer)), read.signal);
     const body = await wallet.buildExternal(seqno, validUntil, intent.messages, signer);
-    await this.#checkFunds(account, intent.messages, body, read.signal);
     const boc = externalMessage.store({ to: wallet.address, body, init }).toBoc();
     const attempt: Attempt = {
       seqno, validUntil, afterLt: (account.last?.lt ?? 0n).toString(), messageHash: toHex(externalHash(wallet.address, body)),
@@ -205,7 +205,7 @@ class DurableSender implements Sender {
     const record: SendRecord = {
       schema: 'cocoon.send/1', key: intent.key, wallet: wallet.address.toRawString(), intentHash: intentHash(intent.messages),
       transfers: transfers.map(({ to, valueNano, all }) => ({ to: to.toRawString(), valueNano: valueNano.toString(), all })),
-      number, attempts: [...(earlier?.attempts ?? []), attempt],
+      attempts: [...(earlier?.attempts ?? []), attempt],
     };
     await this.#outbox.save(record, (step) => this.#onStep(`intent-${step}`));
     return record;

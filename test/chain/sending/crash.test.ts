@@ -27,7 +27,9 @@ async function child(key: string, killAt = ''): Promise<{ readonly signal: strin
 
 /** Every step of a transfer, in order; the first test below checks that the list is complete. */
 const STEPS_BEFORE_DISK = ['locked', 'signed', 'intent-temp-written'];
-const STEPS_AFTER_DISK = ['intent-renamed', 'intent-durable', 'looked', 'sending', 'sent', 'result-temp-written', 'result-renamed', 'result-durable'];
+const STEPS_AFTER_DISK = [
+  'intent-renamed', 'intent-durable', 'intent-filed', 'looked', 'sending', 'sent', 'result-temp-written', 'result-renamed', 'result-durable', 'result-filed',
+];
 
 describe('sender killed with SIGKILL', () => {
   it('the steps of a transfer are those that are killed at below', async () => {
