@@ -2,7 +2,7 @@
 // The only importer of @ton/sandbox. Its Blockchain class is not used: it keeps every transaction and has no durable state.
 import type { Address, Cell, TupleItem } from '@ton/core';
 import type { Executor } from '@ton/sandbox';
-import { CocoonError } from '../../core/errors.ts';
+import { CocoonError, NetworkError } from '../../core/errors.ts';
 import { chainConfig } from './config.ts';
 import type { ChainConfig, FeeEra } from './config.ts';
 
@@ -45,6 +45,7 @@ export interface GetMethodResult {
 export interface Engine {
   readonly config: ChainConfig;
   transaction(args: TransactionArgs): Promise<Executed>;
+  /** Throws NetworkError E_CHAIN_REFUSED when the method cannot even be started. */
   getMethod(args: GetMethodArgs): Promise<GetMethodResult>;
 }
 
@@ -54,18 +55,21 @@ const GET_METHOD_GAS = 1_000_000n;
 // Compiling the executor takes a second and it keeps no state of a chain, so all chains of a process share it.
 let shared: Promise<Executor> | undefined;
 
-async function executor(): Promise<Executor> {
+function executor(): Promise<Executor> {
   shared ??= import('@ton/sandbox').then(({ Executor: loaded }) => loaded.create());
   return shared;
 }
 
-/** After a trap inside the executor its memory cannot be trusted: the next call makes a new one. */
+/** After a trap inside the executor its memory cannot be trusted: what failed is tried once more with a new one. */
 async function run<T>(use: (executor: Executor) => Promise<T>): Promise<T> {
-  try {
-    return await use(await executor());
-  } catch (error) {
-    shared = undefined;
-    throw new CocoonError('E_INTERNAL', `the transaction executor failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  for (let attempt = 0; ; attempt += 1) {
+    const current = executor();
+    try {
+      return await use(await current);
+    } catch (error) {
+      if (shared === current) shared = undefined;
+      if (attempt > 0) throw new CocoonError('E_INTERNAL', `the transaction executor failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
   }
 }
 
@@ -83,13 +87,13 @@ export async function createEngine(era: FeeEra, globalId: number): Promise<Engin
       if (result.success) return { ok: true, transaction: result.transaction, account: result.shardAccount };
       return { ok: false, reason: result.error, exitCode: result.vmResults?.vmExitCode ?? null, vmLog: result.vmResults?.vmLog ?? '' };
     }),
-    getMethod: ({ address, code, data, balanceNano, methodId, stack, now }) => run(async (exec): Promise<GetMethodResult> => {
-      const { output } = await exec.runGetMethod({
+    getMethod: async ({ address, code, data, balanceNano, methodId, stack, now }) => {
+      const { output } = await run((exec) => exec.runGetMethod({
         code, data, methodId, stack, config: config.boc, verbosity: 'short', address, unixTime: now, balance: balanceNano,
         randomSeed: Buffer.alloc(32), gasLimit: GET_METHOD_GAS, debugEnabled: false,
-      });
-      if (!output.success) throw new Error(output.error);
+      }));
+      if (!output.success) throw new NetworkError('E_CHAIN_REFUSED', `the get method cannot be run: ${output.error}`);
       return { exitCode: output.vm_exit_code, gasUsed: Number(output.gas_used), stack: output.stack };
-    }),
+    },
   };
 }

@@ -8,7 +8,7 @@ import { pathExists, readBounded } from '../../core/files.ts';
 import { withLock } from '../../core/lock.ts';
 import type { Log } from '../../core/log.ts';
 import type { FeeEra } from './config.ts';
-import { checkGlobalId, faucetOf, loadSecret, makeGenesis, randomGlobalId } from './genesis.ts';
+import { checkGlobalId, faucetOf, makeSecret, makeGenesis, randomGlobalId } from './genesis.ts';
 import { createJournal, Journal } from './journal.ts';
 import { parseHead, parseJournalRecord } from './records.ts';
 import type { GenesisRecord } from './records.ts';
@@ -51,7 +51,7 @@ export async function loadState(dir: string, options: LocalChainOptions): Promis
   if (!(await pathExists(path))) {
     const globalId = options.globalId ?? randomGlobalId();
     checkGlobalId(globalId);
-    const faucet = faucetOf(await loadSecret(dir, FILES.faucetKey), globalId);
+    const faucet = faucetOf(await makeSecret(dir, FILES.faucetKey), globalId);
     await createJournal(path, makeGenesis({ era: options.era ?? 'gas400', globalId, time: Math.floor(options.clock.now() / 1000), faucet }));
   }
   let state: ChainState | undefined;

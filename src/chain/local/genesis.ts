@@ -35,10 +35,16 @@ export function checkGlobalId(globalId: number): void {
   }
 }
 
-/** Reads a secret of 32 bytes, in hexadecimal and mode 0600, making it when there is none. Throws `E_STATE`. */
-export async function loadSecret(folder: string, name: string): Promise<Uint8Array> {
+/** Makes a secret of 32 bytes where there is none, and reads it. */
+export async function makeSecret(folder: string, name: string): Promise<Uint8Array> {
   const path = join(folder, name);
   if (!(await pathExists(path))) await writeFileAtomic(path, `${randomBytes(SECRET_BYTES).toString('hex')}\n`, { exclusive: true });
+  return loadSecret(folder, name);
+}
+
+/** Reads a secret of 32 bytes, in hexadecimal and mode 0600. Throws `E_NOT_FOUND` or `E_STATE`. */
+export async function loadSecret(folder: string, name: string): Promise<Uint8Array> {
+  const path = join(folder, name);
   const text = Buffer.from(await readBounded(path, FILE_BYTES, { private: true })).toString('latin1').trim();
   if (!/^[0-9a-f]{64}$/.test(text)) throw new ConfigError('E_STATE', `${path} is not a secret of ${SECRET_BYTES} bytes in hexadecimal`);
   return fromHex(text);

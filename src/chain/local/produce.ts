@@ -2,6 +2,7 @@
 // order of arrival, then everything that follows from them. Pure: nothing is changed until the result is written down.
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { beginCell, Cell, Dictionary, loadMessage } from '@ton/core';
+import { asCocoonError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { Engine } from './engine.ts';
 import type { AcceptRecord, BlockRecord } from './records.ts';
@@ -67,7 +68,9 @@ class Draft {
     if (info.type === 'external-out') return true;
     const raw = info.dest.toRawString();
     const lt = startLt(seqno) + BigInt(this.transactions.length) * LT_STEP;
-    const result = await engine.transaction({ account: this.accounts[raw] ?? state.account(raw) ?? NO_ACCOUNT, message, now: time, lt, seed });
+    const result = await engine.transaction({ account: this.accounts[raw] ?? state.account(raw) ?? NO_ACCOUNT, message, now: time, lt, seed })
+      // One message that breaks the executor must not keep every later block from being made.
+      .catch((error: unknown) => ({ ok: false as const, reason: asCocoonError(error).message, exitCode: null }));
     if (!result.ok) {
       this.#input.log.debug('a message was not executed', { account: raw, exitCode: result.exitCode, reason: result.reason });
       return false;

@@ -12,7 +12,7 @@ import { adminRoutes } from './admin-routes.ts';
 import type { FeeEra } from './config.ts';
 import { Faults } from './faults.ts';
 import { ADMIN_TOKEN_FILE } from './folder.ts';
-import { loadSecret } from './genesis.ts';
+import { makeSecret } from './genesis.ts';
 import { LocalChain } from './local-chain.ts';
 import { RPC_PATH, rpcProblem, rpcRoutes } from './rpc-routes.ts';
 
@@ -83,7 +83,7 @@ export async function startLocalChain(options: LocalChainServerOptions): Promise
     dir, clock, log, ...(options.era === undefined ? {} : { era: options.era }), ...(options.globalId === undefined ? {} : { globalId: options.globalId }),
   });
   try {
-    const adminToken = toHex(await loadSecret(dir, ADMIN_TOKEN_FILE));
+    const adminToken = toHex(await makeSecret(dir, ADMIN_TOKEN_FILE));
     const faults = new Faults(clock);
     const server = await createHttpServer({
       host, port, log, loopbackOnly: true, bodyLimitBytes: BODY_LIMIT_BYTES,

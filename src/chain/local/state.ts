@@ -49,7 +49,7 @@ export class ChainState {
 
   get head(): ChainView {
     const { seqno, time } = this.#last;
-    return { seqno, time, account: (raw) => this.#accounts.get(raw) };
+    return { seqno, time, account: (raw) => this.#accountAt(seqno, raw) };
   }
 
   /** Seconds that chain time runs ahead of the clock. */
@@ -73,17 +73,14 @@ export class ChainState {
 
   /** A block of the recent past, or undefined when it is not kept (or does not exist). */
   at(seqno: number): ChainView | undefined {
-    const found = this.#recent.findIndex((block) => block.seqno === seqno);
-    const block = this.#recent[found];
-    if (block === undefined) return undefined;
-    const later = this.#recent.slice(found + 1);
-    return {
-      seqno, time: block.time,
-      account: (raw) => {
-        const changed = later.find(({ before }) => before.has(raw));
-        return changed === undefined ? this.#accounts.get(raw) : changed.before.get(raw);
-      },
-    };
+    const block = this.#recent.find((candidate) => candidate.seqno === seqno);
+    return block === undefined ? undefined : { seqno, time: block.time, account: (raw) => this.#accountAt(seqno, raw) };
+  }
+
+  /** Also for a view that was taken before newer blocks came: what changed the account first since then knows what it was. */
+  #accountAt(seqno: number, raw: string): string | undefined {
+    const changed = this.#recent.find((block) => block.seqno > seqno && block.before.has(raw));
+    return changed === undefined ? this.#accounts.get(raw) : changed.before.get(raw);
   }
 
   /** The view `blocks` back, or the oldest kept. */
