@@ -76,6 +76,17 @@ export const CODES = {
     action: 'Read the message for the interface or tool that failed; the guest may lack rights or a driver, or its host may not serve quotes.',
   },
 
+  E_CONTRACT_STATE: {
+    exit: 3, retryable: false,
+    cause: 'The contract is in a state in which it would refuse the request, so nothing was sent.',
+    action: 'Read the message: it names the state. `cocoon network show`, `cocoon stake status` and `cocoon wallet history` show more.',
+  },
+  E_TOO_EARLY: {
+    exit: 3, retryable: true,
+    cause: 'The contract allows this only after a delay that has not passed, so nothing was sent.',
+    action: 'Run the same command again at the time that the message names.',
+  },
+
   // 4: wallet locked, wrong passphrase
   E_PASSPHRASE: {
     exit: 4, retryable: false,
