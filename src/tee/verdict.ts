@@ -38,6 +38,9 @@ export interface Verdict {
   readonly expiresAtMs: number | null;
 }
 
+/** How a refusal begins (refusal.ts): in a verdict the check's name stands beside it. */
+const REFUSAL_PREFIX = /^peer refused by the check "[^"]*": got /;
+
 /** What one check is about, without its result. */
 export interface CheckText {
   readonly name: string;
@@ -93,7 +96,7 @@ export class CheckList {
       result = step();
     } catch (error) {
       if (!(error instanceof AttestationError)) throw error;
-      this.check(false, { name, seen: error.message, wanted, meaning });
+      this.check(false, { name, seen: error.message.replace(REFUSAL_PREFIX, ''), wanted, meaning });
       return undefined;
     }
     this.check(true, { name, seen: text.seen(result), wanted, meaning });

@@ -31,6 +31,8 @@ export interface ChainRules {
    * True where the leaf has no key usage extension in practice (AMD). Otherwise the leaf must have one with digitalSignature.
    */
   readonly leafWithoutUsage?: boolean;
+  /** True for a chain whose first certificate is itself an authority, such as the issuer of a CRL. */
+  readonly authorityLeaf?: boolean;
 }
 
 /** Throws AttestationError unless `chain` is leaf first, of the exact length, unbroken and ends in the pinned root. */
@@ -45,8 +47,8 @@ export function verifyChain(chain: readonly X509[], rules: ChainRules): void {
   chain.forEach((certificate, index) => {
     verifyValidity(certificate, rules.nowMs);
     verifyExtensions(certificate, rules.knownCritical);
-    if (index === 0) verifyLeafUsage(certificate, rules.leafWithoutUsage ?? false);
-    else verifyAuthority(certificate, index - 1);
+    if (index === 0 && rules.authorityLeaf !== true) verifyLeafUsage(certificate, rules.leafWithoutUsage ?? false);
+    else verifyAuthority(certificate, rules.authorityLeaf === true ? index : index - 1);
     const issuer = chain[index + 1];
     // The root is trusted by its bytes: its signature on itself says nothing more.
     if (issuer !== undefined) verifyIssued(certificate, issuer);

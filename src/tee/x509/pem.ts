@@ -1,5 +1,5 @@
-// PEM texts with certificates (RFC 7468, strict form): lines of 64 base64 characters, LF or CRLF, nothing around the blocks.
-// Refuses anything else, so that no byte of a text can be changed without being noticed.
+// PEM texts with certificates (RFC 7468, strict form): lines of 64 base64 characters, LF or CRLF, only empty lines around
+// the blocks. Refuses anything else, so that no byte of a text can be changed without being noticed.
 import { malformed } from '../refusal.ts';
 
 export const MAX_PEM_BYTES = 65_536;
@@ -8,17 +8,20 @@ const BEGIN = '-----BEGIN CERTIFICATE-----';
 const END = '-----END CERTIFICATE-----';
 
 /**
- * DER of each certificate of a PEM text, in order; at most `maxCertificates`. One NUL byte or one line end may follow the
- * last block, as Intel's quoting library writes it. Throws AttestationError E_EVIDENCE_MALFORMED.
+ * DER of each certificate of a PEM text, in order; at most `maxCertificates`. One NUL byte may follow, as Intel's quoting
+ * library writes it. Throws AttestationError E_EVIDENCE_MALFORMED.
  */
 export function certificatesOfPem(text: Uint8Array | string, what: string, maxCertificates: number): Uint8Array[] {
   if (text.length > MAX_PEM_BYTES) throw malformed(`${what} has ${text.length} bytes, expected at most ${MAX_PEM_BYTES}`);
   const all = typeof text === 'string' ? text : Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('latin1');
   const lines = all.replace(/\0$/, '').replaceAll('\r\n', '\n').split('\n');
-  if (lines.at(-1) === '') lines.pop();
   const certificates: Uint8Array[] = [];
   let position = 0;
   while (position < lines.length) {
+    if (lines[position] === '') {
+      position += 1;
+      continue;
+    }
     if (certificates.length === maxCertificates) throw malformed(`${what} has more than ${maxCertificates} certificates`);
     if (lines[position] !== BEGIN) throw malformed(`${what}, line ${position + 1}, is not "${BEGIN}"`);
     const end = lines.indexOf(END, position);

@@ -1,0 +1,59 @@
+// Parses DCAP collateral in the QuoteCollateralV3 JSON shape: CRLs as DER in hexadecimal, TCB info (version 3) and QE
+// identity (version 2) as the raw JSON text that Intel signed, issuer chains as PEM. Refuses other versions and types,
+// unknown fields of the outer object, duplicate TCB levels, and everything out of bounds. Nothing is believed here.
+import { malformed } from '../refusal.ts';
+import { parseX509 } from '../x509/certificate.ts';
+import type { X509 } from '../x509/certificate.ts';
+import { MAX_CRL_BYTES, parseCrl } from '../x509/crl.ts';
+import { certificatesOfPem, MAX_PEM_BYTES } from '../x509/pem.ts';
+import type { Collateral, SignedText } from './collateral.ts';
+import { asHex, asObject, fieldOf, hexField, textField } from './json-reader.ts';
+import type { JsonObject } from './json-reader.ts';
+import { parseQeIdentity } from './parse-qe-identity.ts';
+import { parseTcbInfo } from './parse-tcb-info.ts';
+
+export const MAX_SIGNED_TEXT_CHARACTERS = 524_288;
+const SIGNATURE_BYTES = 64;
+/** Real chains have two or three certificates; the exact number is for the verifier. */
+const MAX_CHAIN = 4;
+const WHAT = 'the collateral';
+
+const FIELDS = new Set([
+  'pck_crl_issuer_chain', 'root_ca_crl', 'pck_crl', 'tcb_info_issuer_chain', 'tcb_info', 'tcb_info_signature',
+  'qe_identity_issuer_chain', 'qe_identity', 'qe_identity_signature',
+  // Later writers add the PCK chain; it is taken from the quote, so this copy is not read.
+  'pck_certificate_chain',
+]);
+
+/** Parses collateral from parsed JSON. Throws AttestationError, nothing else. */
+export function parseCollateral(json: unknown): Collateral {
+  const object = asObject(json, WHAT);
+  for (const name of Object.keys(object)) {
+    if (!FIELDS.has(name)) throw malformed(`${WHAT} has an unknown field "${name.slice(0, 64)}"`);
+  }
+  return {
+    tcbInfo: signedText(object, 'tcb_info', parseTcbInfo),
+    qeIdentity: signedText(object, 'qe_identity', parseQeIdentity),
+    rootCrl: parseCrl(asHex(fieldOf(object, 'root_ca_crl'), `root_ca_crl of ${WHAT}`, MAX_CRL_BYTES), 'root CRL'),
+    pckCrl: parseCrl(asHex(fieldOf(object, 'pck_crl'), `pck_crl of ${WHAT}`, MAX_CRL_BYTES), 'PCK CRL'),
+    pckCrlChain: chainField(object, 'pck_crl_issuer_chain'),
+  };
+}
+
+function signedText<T>(object: JsonObject, name: string, parse: (text: string) => T): SignedText<T> {
+  const text = textField(object, name, WHAT, MAX_SIGNED_TEXT_CHARACTERS);
+  return {
+    value: parse(text), text: Buffer.from(text, 'utf8'),
+    signature: hexField(object, `${name}_signature`, WHAT, SIGNATURE_BYTES),
+    chain: chainField(object, `${name}_issuer_chain`),
+  };
+}
+
+function chainField(object: JsonObject, name: string): X509[] {
+  return certificateChain(textField(object, name, WHAT, MAX_PEM_BYTES), `${name} of ${WHAT}`);
+}
+
+/** Parses a PEM chain of at most four certificates, leaf first. Throws AttestationError. */
+export function certificateChain(pem: Uint8Array | string, what: string): X509[] {
+  return certificatesOfPem(pem, what, MAX_CHAIN).map((der) => parseX509(der));
+}
