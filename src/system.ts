@@ -21,12 +21,29 @@ function outputStream(stream: NodeJS.WriteStream, closed: (reason: InterruptedEr
   };
 }
 
+/**
+ * Calls `first` at the first signal; the second one ends the process. The listener stays: libraries that restore the terminal
+ * kill the process at once when they find that nobody else listens any more.
+ */
+function onSignal(signal: NodeJS.Signals, first: () => void): void {
+  let seen = false;
+  process.on(signal, () => {
+    if (!seen) {
+      seen = true;
+      first();
+      return;
+    }
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
 /** The context of the running process. SIGINT and SIGTERM abort its signal once; a second one ends the process at once. */
 export function realContext(): Context {
   const controller = new AbortController();
   const end = (reason: InterruptedError): void => controller.abort(reason);
-  process.once('SIGINT', () => end(new InterruptedError('E_INTERRUPTED', 'interrupted')));
-  process.once('SIGTERM', () => end(new InterruptedError('E_TERMINATED', 'terminated')));
+  onSignal('SIGINT', () => end(new InterruptedError('E_INTERRUPTED', 'interrupted')));
+  onSignal('SIGTERM', () => end(new InterruptedError('E_TERMINATED', 'terminated')));
   return {
     version: packageVersion(),
     env: process.env,

@@ -19,9 +19,6 @@ export interface RelayDeps {
   readonly log: Log;
 }
 
-/** Each hop keeps a margin for itself (WIRE.md section 17). */
-const HOP_SHARE = 0.95;
-
 /** Code of the protocol for a refusal at admission (WIRE.md section 11 step 3). */
 const ERROR = 602;
 
@@ -68,7 +65,7 @@ export async function relay(deps: RelayDeps, client: ClientAccount, link: Client
       query: request.query,
       signedPayment: node.account.status().signedPayment,
       coefficient: node.coefficient,
-      timeoutMs: request.timeoutMs * HOP_SHARE,
+      timeoutMs: request.timeoutMs,
       enableDebug: request.enableDebug,
     }, throughProxy(sink, reserved, startedAt, deps.clock), signal);
   } catch (error) {
