@@ -232,8 +232,8 @@ export const CODES = {
   },
   E_TX_FAILED: {
     exit: 9, retryable: false,
-    cause: 'The transaction was executed and failed, or another one took its place. Nothing was transferred; fees may be gone.',
-    action: 'Read the message for the exit code; correct the cause before sending anew.',
+    cause: 'The transaction failed, a transfer of it bounced or was refused, or another message of the wallet took its place. It will not be executed again; fees may be gone.',
+    action: 'Read the message: it names what failed and where the money is. Correct the cause before sending anew.',
   },
 
   // 10: engine failed

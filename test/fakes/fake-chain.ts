@@ -95,7 +95,7 @@ export class FakeChain {
   }
 
   /** Makes a block every `ms` milliseconds of real time. */
-  run(ms: number, seconds = 5, include = true): void {
+  run(ms: number, seconds = 1, include = true): void {
     this.pause();
     this.#timer = setInterval(() => void this.tick(seconds, include), ms);
   }
