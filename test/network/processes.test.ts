@@ -76,7 +76,8 @@ const lives = (pid: number): boolean => {
   }
 };
 
-const LONG = ['--temperature', '1', '--max-tokens', '900', 'Tell me a very long story about the network'];
+/** At this temperature the model hardly ever ends by itself. */
+const LONG = ['--temperature', '2', '--max-tokens', '900', 'Tell me a very long story about the network'];
 const QUESTION = 'What is cocoon?';
 
 describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skipped})`}`, () => {
@@ -92,7 +93,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
   beforeAll(async () => {
     home = newHome();
     const started = await run(home, 'localnet', 'start', '--detach');
-    expect([started.code, started.stderr]).toEqual([0, 'starting the proxy\nstarting the node\n']);
+    expect([started.code, started.stderr]).toEqual([0, expect.stringMatching(/starting the proxy\nstarting the node\n$/)]);
     const asked = await run(home, 'infer', '--temperature', '0', QUESTION);
     expect([asked.code, asked.stderr]).toEqual([0, expect.stringMatching(/^verified proxy 127\.0\.0\.1:\d+: simulated evidence/)]);
     expect(asked.stdout).toMatch(/Cocoon/);
@@ -114,7 +115,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
   it('status: tells what runs; JSON is one document', async () => {
     const { code, stdout } = await run(home, '--json', 'localnet', 'status');
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ ok: true, data: { attestation: 'simulated', parts: [{ role: 'proxy', state: 'ready', pid: pidOf(home, 'proxy') }, { role: 'node', state: 'ready' }] } });
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, data: { attestation: 'simulated', parts: expect.arrayContaining([expect.objectContaining({ role: 'proxy', state: 'ready', pid: pidOf(home, 'proxy') }), expect.objectContaining({ role: 'node', state: 'ready' })]) } });
   });
 
   it.each(['node', 'proxy'])('kill -9 of the %s in mid-answer: infer ends at once with an error, and works when the part is back', async (role) => {
@@ -148,9 +149,8 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
 
   it('infer: SIGINT ends it with 130, SIGTERM with 143', async () => {
     const asked = [start(home, ['infer', ...LONG]), start(home, ['infer', ...LONG])] as const;
-    await until(() => asked.every(({ stdout }) => stdout().length > 0));
-    asked[0].child.kill('SIGINT');
-    asked[1].child.kill('SIGTERM');
+    asked[0].child.stdout?.once('data', () => asked[0].child.kill('SIGINT'));
+    asked[1].child.stdout?.once('data', () => asked[1].child.kill('SIGTERM'));
     expect((await Promise.all(asked.map(({ ended }) => ended))).map(({ code, stderr }) => [code, stderr.split('\n').at(-2)])).toEqual([
       [130, 'cocoon: interrupted'], [143, 'cocoon: terminated'],
     ]);
@@ -186,7 +186,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
     const own = newHome();
     const both = [start(own, ['localnet', 'start']), start(own, ['localnet', 'start'])] as const;
     await until(() => both.every(({ stderr }) => /press Ctrl-C/.test(stderr())), 60_000);
-    expect(both.map(({ stderr }) => stderr().match(/starting the/g)?.length ?? 0).sort()).toEqual([0, 2]);
+    expect(both.map(({ stderr }) => stderr().match(/starting the (proxy|node)/g)?.length ?? 0).sort()).toEqual([0, 2]);
     const pids = ['proxy', 'node'].map((role) => pidOf(own, role));
     both[0].child.kill('SIGTERM');
     expect((await both[0].ended).code).toBe(143);
@@ -211,7 +211,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
 
   it('localnet stop: stops every process; twice is no error', async () => {
     const pids = ['proxy', 'node'].map((role) => pidOf(home, role));
-    expect((await run(home, 'localnet', 'stop')).stderr).toBe('node: stopped\nproxy: stopped\n');
+    expect((await run(home, 'localnet', 'stop')).stderr).toMatch(/^node: stopped\nproxy: stopped\n/);
     expect(pids.map(lives)).toEqual([false, false]);
     expect((await run(home, 'localnet', 'stop')).code).toBe(0);
     expect((await run(home, 'infer', QUESTION)).code).toBe(6);
