@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Address, beginCell, Cell, contractAddress } from '@ton/core';
+import type { Message } from '@ton/core';
 import { keyPair } from './bodies.ts';
 import type { KeyPair } from './bodies.ts';
 import { writeClient, writeParams, writeProxy, writeWorker } from './storage.ts';
@@ -79,6 +80,11 @@ export class Network {
 
   static async create(codes: Codes, options: NetworkOptions = {}): Promise<Network> {
     return new Network(await World.create(options.prices), codes, options);
+  }
+
+  /** The message that makes the proxy's account: StateInit and an empty body. */
+  deployment(value: bigint): Message {
+    return { ...this.world.message({ from: this.proxyOwner, to: this.proxy, value, bounce: false }), init: this.#proxyInit };
   }
 
   /** Parameters cell of a child: no code slots. */
