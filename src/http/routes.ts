@@ -64,7 +64,7 @@ export class HttpStatusError extends CocoonError {
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   E_USAGE: 400, E_REQUEST: 400, E_ADDRESS: 400, E_CONTEXT_LENGTH: 400, E_NOT_FOUND: 404, E_TOO_LARGE: 413,
-  E_BUSY: 503, E_ENGINE_BUSY: 503, E_NO_NODE: 503, E_TIMEOUT: 504, E_UNREACHABLE: 502, E_CHAIN_UNREACHABLE: 502,
+  E_BUSY: 503, E_CLOSED: 503, E_ENGINE_BUSY: 503, E_NO_NODE: 503, E_TIMEOUT: 504, E_UNREACHABLE: 502, E_CHAIN_UNREACHABLE: 502,
 };
 
 /** Status, code and text of anything thrown. What is not a CocoonError is a bug: its text stays inside. */

@@ -49,7 +49,7 @@ export function refusalText(raw: string, { exitCode, vmLog }: Extract<Executed, 
   return `${head}transaction on account ${account}:\nexitcode=${exitCode}\nVM Log (truncated):\n...${vmLog.slice(-VM_LOG_CHARS)}`;
 }
 
-/** The message cell of a body for an account. */
+/** The message cell of a body for an account, laid out as TonClient does: the import fee depends on it. */
 export function buildExternalMessage(to: Address, body: Cell, init?: StateInit): Cell {
   return beginCell().store(storeMessage(external({ to, body, ...(init === undefined ? {} : { init }) }))).endCell();
 }

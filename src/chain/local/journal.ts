@@ -99,7 +99,9 @@ export class Journal {
   /** Reads a record again. Throws `E_STATE` when it is no longer what was written. */
   async read({ offset, length }: Place): Promise<unknown> {
     const line = Buffer.alloc(length);
-    const { bytesRead } = await this.#handle.read(line, 0, length, offset);
+    const { bytesRead } = await this.#handle.read(line, 0, length, offset).catch((error: unknown) => {
+      throw this.#error(error instanceof Error ? error.message : String(error), error);
+    });
     const record = bytesRead === length ? parseLine(line.subarray(0, -1)) : undefined;
     if (record === undefined) throw this.#error(`the record at byte ${offset} is damaged`);
     return record.value;

@@ -48,6 +48,7 @@ export class LocalChain {
   #leased: number;
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   private constructor(parts: { engine: Engine; state: ChainState; journal: Journal; faucet: Faucet; options: LocalChainOptions; unlock: () => Promise<void> }) {
     ({ engine: this.engine, state: this.state, journal: this.#journal, faucet: this.#faucet, options: this.#options, unlock: this.#unlock } = parts);
@@ -192,17 +193,17 @@ export class LocalChain {
     return createHash('sha256').update(`${part} ${this.state.genesis.chainId} ${workchain} ${seqno}`).digest();
   }
 
-  /** Writes down the exact head and lets go of the folder. Idempotent. */
-  async close(): Promise<void> {
-    await this.#last.catch(() => undefined);
-    if (this.#closed) return;
-    this.#closed = true;
-    try {
-      await this.#writeHead(this.state.head.seqno);
-    } finally {
-      await this.#journal.close();
-      await this.#unlock();
-    }
+  /** Writes down the exact head and lets go of the folder, after what was asked before. Idempotent. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#exclusive(async () => {
+      this.#closed = true;
+      try {
+        await this.#writeHead(this.state.head.seqno);
+      } finally {
+        await this.#journal.close();
+        await this.#unlock();
+      }
+    });
   }
 
   async #makeBlock(): Promise<{ seqno: number; time: number }> {
