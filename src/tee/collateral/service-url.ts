@@ -1,0 +1,30 @@
+// Addresses of the services that give collateral. Refuses everything but https; a PCCS on this very machine may use http.
+import { ConfigError } from '../../core/errors.ts';
+
+export const DEFAULT_SERVICES = {
+  intelPcs: 'https://api.trustedservices.intel.com',
+  /** Named in the CRL distribution point of Intel's root certificate. */
+  intelRootCrl: 'https://certificates.trustedservices.intel.com/IntelSGXRootCA.der',
+  amdKds: 'https://kdsintf.amd.com',
+  nvidiaRim: 'https://rim.attestation.nvidia.com/v1/rim',
+  nvidiaOcsp: 'https://ocsp.ndis.nvidia.com/',
+} as const;
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** The address without a slash at its end. `loopbackHttp` allows http on this machine. Throws ConfigError E_CONFIG. */
+export function serviceUrl(text: string, what: string, loopbackHttp = false): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new ConfigError('E_CONFIG', `the address of ${what} is not a URL: ${JSON.stringify(text)}`, { hint: 'expected for example https://localhost:8081' });
+  }
+  if (url.username !== '' || url.password !== '' || url.hash !== '' || url.search !== '') {
+    throw new ConfigError('E_CONFIG', `the address of ${what} at ${url.host} has a name, password, query or fragment, expected none`);
+  }
+  if (url.protocol === 'http:' && !(loopbackHttp && LOOPBACK.has(url.hostname))) {
+    throw new ConfigError('E_CONFIG', `the address ${url.origin} of ${what} is not encrypted, expected https`, {
+      hint: loopbackHttp ? 'http is allowed for a PCCS on localhost only' : 'use https',
+    });
+  }
+  return url.href.replace(/\/+$/, '');
+}

@@ -1,0 +1,185 @@
+// NVIDIA's RIM service and OCSP responder: manifests by id, answers about exactly the certificates that can be asked about.
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { assembleGpuCollateral, ocspSubjects } from '../../../src/tee/collateral/gpu.ts';
+import type { GpuQuestion } from '../../../src/tee/collateral/gpu.ts';
+import { ocspDocument, ocspRequest } from '../../../src/tee/collateral/ocsp.ts';
+import { rimDocument, signersOfRim } from '../../../src/tee/collateral/rim.ts';
+import { DerReader, TAG, contextTag } from '../../../src/tee/der.ts';
+import { derElement, derOctetString, derOid, derSequence, derUnsigned } from '../../../src/tee/der-write.ts';
+import { parseX509 } from '../../../src/tee/x509/certificate.ts';
+import type { X509 } from '../../../src/tee/x509/certificate.ts';
+import { certificatesOfPem } from '../../../src/tee/x509/pem.ts';
+import type { Answering, ScriptedAnswer, SeenRequest } from '../../fakes/collateral-server.ts';
+import { CA_EXTENSIONS, LEAF_EXTENSIONS, ecKey, makeX509 } from '../../fakes/tee-pki.ts';
+import { sharedFolder } from './shared.ts';
+import { CASE, World, expectCode } from './world.ts';
+
+const NOW = Date.UTC(2026, 10, 22);
+const DAY = 86_400_000;
+const OCSP = 'https://ocsp.ndis.nvidia.com/';
+const RIM = 'https://rim.attestation.nvidia.com/v1/rim/';
+const DRIVER = 'NV_GPU_DRIVER_GH100_550.90.07';
+const VBIOS = 'NV_GPU_VBIOS_1010_0200_882_96005E0001';
+
+/** A chain of `length`, leaf first. */
+function chainOf(name: string, length: number, notAfter = NOW + 365 * DAY): X509[] {
+  const keys = Array.from({ length }, () => ecKey());
+  return keys.map((key, index) => {
+    const issuer = keys[index + 1];
+    return parseX509(makeX509({
+      subject: `${name} ${index}`, key, serial: 100 + index, notBefore: NOW - DAY, notAfter, extensions: index === 0 ? LEAF_EXTENSIONS : CA_EXTENSIONS,
+      ...(issuer === undefined ? {} : { issuer: { name: `${name} ${index + 1}`, key: issuer } }),
+    }));
+  });
+}
+
+const DEVICE = chainOf('device', 5);
+const SIGNERS = chainOf('signer', 3);
+const rimOf = (chain: readonly X509[]): string =>
+  `<SoftwareIdentity xmlns="x"><ds:X509Data>${chain.map(({ der }) => `<ds:X509Certificate>\n${Buffer.from(der).toString('base64')}\n</ds:X509Certificate>`).join('')}</ds:X509Data></SoftwareIdentity>`;
+const XML = rimOf(SIGNERS);
+const rimAnswer = (id: string, xml: string): ScriptedAnswer => ({
+  headers: { 'content-type': 'application/json' }, body: JSON.stringify({ id, rim: Buffer.from(xml).toString('base64'), sha256: '', rim_format: 'TEXT' }),
+});
+const QUESTION: GpuQuestion = { driverRimId: DRIVER, vbiosRimId: VBIOS, deviceChain: DEVICE };
+
+const explicit = (tag: number, content: Uint8Array): Uint8Array => derElement(contextTag(tag, true), content);
+
+/** An unsigned OCSP response about a serial number, as far as a cache looks into it. */
+function ocspResponse(serial: Uint8Array, nextUpdate: number | null, status = 0): Buffer {
+  const generalized = (ms: number): Uint8Array => derElement(TAG.generalizedTime, Buffer.from(`${new Date(ms).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`));
+  const id = derSequence(derSequence(derOid('2.16.840.1.101.3.4.2.2')), derOctetString(Uint8Array.of(1)), derOctetString(Uint8Array.of(2)), derUnsigned(serial));
+  const single = derSequence(id, derElement(contextTag(0, false)), generalized(NOW), ...(nextUpdate === null ? [] : [explicit(0, generalized(nextUpdate))]));
+  const data = derSequence(derElement(contextTag(2, true), derOctetString(Uint8Array.of(3))), generalized(NOW), derSequence(single));
+  const basic = derSequence(data, derSequence(derOid('1.2.840.10045.4.3.3')), derElement(TAG.bitString, Uint8Array.of(0, 1)));
+  const bytes = explicit(0, derSequence(derOid('1.3.6.1.5.5.7.48.1.1'), derOctetString(basic)));
+  return Buffer.from(derSequence(derElement(TAG.enumerated, Uint8Array.of(status)), ...(status === 0 ? [bytes] : [])));
+}
+
+/** Answers about whichever certificate the question names. */
+const responder = (nextUpdate: number | null): Answering => ({ body }: SeenRequest) => {
+  const request = DerReader.of(body, 'request', 4096).nested('request').nested('body').nested('list').nested('entry').nested('certificate id');
+  request.any('algorithm');
+  request.octetString('issuer name');
+  request.octetString('issuer key');
+  return { headers: { 'content-type': 'application/ocsp-response' }, body: ocspResponse(request.unsigned('serial', 21), nextUpdate) };
+};
+
+/** CertID of the synthetic TCB signer, as OpenSSL 3.0 writes it. */
+const OPENSSL_CERT_ID = '3077300d060960864801650304020205000430336bea7b607737a35c0d8e55c82d749ee47827c19dabd56c2f95baebf87ab07c0899690b8bef1ddd68'
+  + '63254edc94dfda0430269ec041f979f702d340cf43258a606355ac0a8f6dbf45b8e8f52a50fc0d21aa43f2656d8321e312ada993ae687a5a93020203'
+  + 'eb';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.start(NOW);
+  world.server.on(RIM + DRIVER, rimAnswer(DRIVER, XML)).on(RIM + VBIOS, rimAnswer(VBIOS, XML)).on(OCSP, responder(NOW + DAY));
+});
+afterEach(() => world.close());
+
+describe('assembleGpuCollateral', () => {
+  it('assembleGpuCollateral: both manifests as signed text, and an answer for each certificate that has an issuer to ask', async () => {
+    const got = await assembleGpuCollateral(world.source(), QUESTION);
+    expect([got.driver_rim, got.vbios_rim]).toEqual([XML, XML]);
+    // Device: 1 to 3 of 0 to 4; signers: 0 and 1 of 0 to 2, once although both manifests have them.
+    expect(got.ocsp).toHaveLength(5);
+    expect(world.server.count(OCSP)).toBe(5);
+    for (const { response, nonce } of got.ocsp) {
+      expect(nonce).toMatch(/^[0-9a-f]{64}$/);
+      expect(response).toMatch(/^30/);
+      expect(world.server.requests.some(({ body }) => Buffer.from(body).includes(Buffer.from(nonce, 'hex')))).toBe(true);
+    }
+    expect(new Set(got.ocsp.map(({ nonce }) => nonce)).size).toBe(5);
+  });
+
+  it('assembleGpuCollateral: a switch has no driver manifest', async () => {
+    const got = await assembleGpuCollateral(world.source(), { ...QUESTION, driverRimId: null });
+    expect([got.driver_rim, world.server.count(RIM + DRIVER)]).toEqual([null, 0]);
+  });
+
+  it('assembleGpuCollateral: OCSP answers are kept until their next update, manifests for a month', async () => {
+    await assembleGpuCollateral(world.source(), QUESTION);
+    world.nowMs += DAY - 1;
+    await assembleGpuCollateral(world.source({ offline: true }), QUESTION);
+    world.nowMs += 1;
+    world.server.on(OCSP, responder(NOW + 90 * DAY));
+    await assembleGpuCollateral(world.source(), QUESTION);
+    expect([world.server.count(OCSP), world.server.count(RIM + DRIVER)]).toEqual([10, 1]);
+    world.nowMs = NOW + 30 * DAY;
+    await assembleGpuCollateral(world.source(), QUESTION);
+    expect([world.server.count(OCSP), world.server.count(RIM + DRIVER)]).toEqual([10, 2]);
+  });
+
+  it('assembleGpuCollateral: an answer without a next update is used once and not kept', async () => {
+    world.server.on(OCSP, responder(null));
+    await assembleGpuCollateral(world.source(), QUESTION);
+    await assembleGpuCollateral(world.source(), QUESTION);
+    expect(world.server.count(OCSP)).toBe(10);
+  });
+
+  it('assembleGpuCollateral: offline it names the manifests first, then the answers', async () => {
+    await expectCode(assembleGpuCollateral(world.source({ offline: true }), QUESTION), 'E_COLLATERAL_MISSING', /2 of the documents.*nvidia-rim-NV_GPU_VBIOS/);
+    await world.source().get([rimDocument(DRIVER), rimDocument(VBIOS)]);
+    await expectCode(assembleGpuCollateral(world.source({ offline: true }), QUESTION), 'E_COLLATERAL_MISSING', /5 of the documents.*OCSP answer about the certificate "device 1"/);
+  });
+
+  it('assembleGpuCollateral: refuses a chain without anybody to ask about', async () => {
+    await expectCode(assembleGpuCollateral(world.source(), { ...QUESTION, deviceChain: DEVICE.slice(0, 2) }), 'E_CONFIG', /has 2 certificates/);
+  });
+
+  it.each<[string, string, ScriptedAnswer, RegExp]>([
+    ['a manifest under another id', DRIVER, rimAnswer(VBIOS, XML), /answer has the id "NV_GPU_VBIOS/],
+    ['a manifest that is not base64', DRIVER, { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ id: DRIVER, rim: '<xml>' }) }, /no manifest in base64/],
+    ['no manifest', DRIVER, { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ id: DRIVER }) }, /no manifest in base64/],
+    ['a manifest that is not UTF-8', DRIVER, { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ id: DRIVER, rim: '/////w==' }) }, /not UTF-8/],
+    ['a manifest that is no SWID tag', DRIVER, rimAnswer(DRIVER, '{"a":1}'), /no SWID tag/],
+    ['a manifest without certificates', DRIVER, rimAnswer(DRIVER, '<SoftwareIdentity/>'), /has 0 certificates/],
+    ['a manifest with a broken certificate', DRIVER, rimAnswer(DRIVER, '<SoftwareIdentity><X509Certificate>AAAA</X509Certificate></SoftwareIdentity>'), /malformed/],
+    ['JSON that is a list', DRIVER, { headers: { 'content-type': 'application/json' }, body: '[]' }, /not a JSON object/],
+    ['an unknown manifest', DRIVER, { status: 404 }, /does not have it/],
+  ])('assembleGpuCollateral: refuses %s', async (_name, id, answer, message) => {
+    world.server.on(RIM + id, answer);
+    await expectCode(assembleGpuCollateral(world.source(), QUESTION), 'E_COLLATERAL', message);
+  });
+
+  const ocsp = (body: Uint8Array | string): ScriptedAnswer => ({ headers: { 'content-type': 'application/ocsp-response' }, body });
+  it.each<[string, ScriptedAnswer, RegExp]>([
+    ['an answer about another certificate', ocsp(ocspResponse(Uint8Array.of(9), NOW + DAY)), /about another certificate/],
+    ['an error of the responder', ocsp(ocspResponse(Uint8Array.of(9), null, 3)), /responder says tryLater/],
+    ['an error without a name', ocsp(ocspResponse(Uint8Array.of(9), null, 99)), /responder says status 99/],
+    ['an answer that ends early', ocsp(ocspResponse(Uint8Array.of(9), null).subarray(0, 40)), /malformed/],
+    ['an empty answer', ocsp(''), /malformed|not lower-case hexadecimal/],
+    ['a page', { headers: { 'content-type': 'text/html' }, body: 'x' }, /content type "text\/html"/],
+  ])('assembleGpuCollateral: refuses %s', async (_name, answer, message) => {
+    world.server.on(OCSP, answer);
+    await expectCode(assembleGpuCollateral(world.source(), QUESTION), 'E_COLLATERAL', message);
+  });
+});
+
+describe('rimDocument, ocspDocument', () => {
+  it.each(['', '../x', 'a/b', 'a?b', '.x', 'x'.repeat(200)])('rimDocument: refuses the id %p', (id) => {
+    expect(() => rimDocument(id)).toThrow(RangeError);
+  });
+
+  it('ocspRequest: names the certificate as `openssl ocsp -sha384` does, and carries the nonce of RFC 8954', () => {
+    const [leaf, root] = certificatesOfPem(CASE.collateral.tcb_info_issuer_chain, 'chain', 2).map((der) => parseX509(der));
+    if (leaf === undefined || root === undefined) throw new TypeError('no chain');
+    const hex = Buffer.from(ocspRequest(leaf, root, new Uint8Array(32).fill(7))).toString('hex');
+    expect(hex).toContain(OPENSSL_CERT_ID);
+    expect(hex.endsWith(`06092b060105050730010204220420${'07'.repeat(32)}`)).toBe(true);
+    expect(ocspDocument(leaf, root).id).toMatch(/^nvidia-ocsp-[0-9a-f]{40}$/);
+  });
+
+  it('ocspSubjects: neither leaf nor root of a device, no root of a signer', () => {
+    const names = ocspSubjects(DEVICE, [SIGNERS, SIGNERS]).map(([subject, issuer]) => `${subject.subject.commonName} < ${issuer.subject.commonName}`);
+    expect(names).toEqual(['device 1 < device 2', 'device 2 < device 3', 'device 3 < device 4', 'signer 0 < signer 1', 'signer 1 < signer 2']);
+  });
+});
+
+const nvidia = sharedFolder('nvidia');
+(nvidia === null ? it.skip : it)(`rimDocument: real manifests are read${nvidia === null ? ' (skipped: no third-party vectors here)' : ''}`, () => {
+  const xml = readFileSync(new URL('rim/1010_0200_882_96005E0001_PROD.swidtag', nvidia ?? ''), 'utf8');
+  expect(signersOfRim(xml, 'RIM')).toHaveLength(4);
+  expect(rimDocument(VBIOS).expiresAtMs({ rim: xml }, 0)).toBe(30 * DAY);
+});
