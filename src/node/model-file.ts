@@ -15,6 +15,9 @@ export interface ModelIdentity {
   readonly fullName: string;
 }
 
+/** Read at once; the signal is looked at in between. */
+const READ_BYTES = 1 << 20;
+
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
 
 /**
@@ -40,8 +43,13 @@ async function hashFile(path: string, signal: AbortSignal): Promise<Uint8Array> 
   try {
     if (!(await handle.stat()).isFile()) throw new Error('expected a regular file');
     const hash = createHash('sha256');
-    for await (const chunk of handle.createReadStream({ signal, highWaterMark: 1 << 20, autoClose: false })) hash.update(chunk as Buffer);
-    return hash.digest();
+    const buffer = Buffer.alloc(READ_BYTES);
+    for (;;) {
+      if (signal.aborted) throw abortError(signal);
+      const { bytesRead } = await handle.read(buffer, 0, READ_BYTES, null);
+      if (bytesRead === 0) return hash.digest();
+      hash.update(buffer.subarray(0, bytesRead));
+    }
   } finally {
     await handle.close();
   }
