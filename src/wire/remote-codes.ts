@@ -24,7 +24,7 @@ export function failureOf(thrown: unknown): RemoteFailure {
     case 'E_INTERRUPTED': return { code: CANCELLED, message: thrown.message };
     case 'E_NO_NODE': case 'E_BUSY': case 'E_ENGINE_BUSY': case 'E_CLOSED': case 'E_UNREACHABLE': case 'E_TERMINATED':
       return { code: NOT_READY, message: thrown.message };
-    case 'E_PROTOCOL': case 'E_TOO_LARGE': case 'E_CONTEXT_LENGTH': return { code: PROTOCOL_VIOLATION, message: thrown.message };
+    case 'E_PROTOCOL': case 'E_CONTEXT_LENGTH': return { code: PROTOCOL_VIOLATION, message: thrown.message };
     default: return { code: ERROR, message: thrown.message };
   }
 }
