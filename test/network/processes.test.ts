@@ -76,8 +76,6 @@ const lives = (pid: number): boolean => {
   }
 };
 
-/** At this temperature the model hardly ever ends by itself. */
-const LONG = ['--temperature', '2', '--max-tokens', '900', 'Tell me a very long story about the network'];
 const QUESTION = 'What is cocoon?';
 
 describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skipped})`}`, () => {
@@ -118,17 +116,30 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, data: { attestation: 'simulated', parts: expect.arrayContaining([expect.objectContaining({ role: 'proxy', state: 'ready', pid: pidOf(home, 'proxy') }), expect.objectContaining({ role: 'node', state: 'ready' })]) } });
   });
 
-  it.each(['node', 'proxy'])('kill -9 of the %s in mid-answer: infer ends at once with an error, and works when the part is back', async (role) => {
+  /** A question that waits for its answer: the node is held until `act` has run. */
+  const whileAsking = async <T>(act: (asked: Running) => Promise<T>): Promise<T> => {
+    const node = pidOf(home, 'node');
+    process.kill(node, 'SIGSTOP');
+    try {
+      const asked = start(home, ['infer', '--model', 'cocoon-tiny', QUESTION]);
+      await until(() => asked.stderr().includes('verified proxy'));
+      await sleep(Math.random() * 100);
+      return await act(asked);
+    } finally {
+      if (lives(node)) process.kill(node, 'SIGCONT');
+    }
+  };
+
+  it.each(['node', 'proxy'])('kill -9 of the %s: infer ends at once with an error, and works when the part is back', async (role) => {
     const other = role === 'node' ? 'proxy' : 'node';
     const [killed, kept] = [pidOf(home, role), pidOf(home, other)];
-    const asked = start(home, ['infer', ...LONG]);
-    await until(() => asked.stdout().length > 0);
-    await sleep(Math.random() * 30);
-    const killedMs = performance.now();
-    process.kill(killed, 'SIGKILL');
-    const { code, stderr } = await asked.ended;
-    expect(performance.now() - killedMs).toBeLessThan(5_000);
-    expect([code, stderr]).toEqual([6, expect.stringMatching(/incomplete|before the answer was complete|lost the node/)]);
+    await whileAsking(async (asked) => {
+      const killedMs = performance.now();
+      process.kill(killed, 'SIGKILL');
+      const { code, stdout, stderr } = await asked.ended;
+      expect(performance.now() - killedMs).toBeLessThan(5_000);
+      expect([code, stdout, stderr]).toEqual([6, '', expect.stringMatching(/before the answer was complete|closed|lost the node/)]);
+    });
 
     const status = await run(home, 'localnet', 'status');
     expect([status.code, status.stdout]).toEqual([11, expect.stringMatching(new RegExp(`${role}\\s+stopped`))]);
@@ -140,26 +151,27 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
   }, 60_000);
 
   it('kill -9 of the client at a random moment: the others go on', async () => {
-    const asked = start(home, ['infer', ...LONG]);
-    await sleep(200 + Math.random() * 600);
+    const asked = start(home, ['infer', QUESTION]);
+    await sleep(Math.random() * 800);
     asked.child.kill('SIGKILL');
     await asked.ended;
     await nextWorks();
   }, 30_000);
 
   it('infer: SIGINT ends it with 130, SIGTERM with 143', async () => {
-    const asked = [start(home, ['infer', ...LONG]), start(home, ['infer', ...LONG])] as const;
-    asked[0].child.stdout?.once('data', () => asked[0].child.kill('SIGINT'));
-    asked[1].child.stdout?.once('data', () => asked[1].child.kill('SIGTERM'));
-    expect((await Promise.all(asked.map(({ ended }) => ended))).map(({ code, stderr }) => [code, stderr.split('\n').at(-2)])).toEqual([
-      [130, 'cocoon: interrupted'], [143, 'cocoon: terminated'],
-    ]);
+    for (const [signal, exit, message] of [['SIGINT', 130, 'interrupted'], ['SIGTERM', 143, 'terminated']] as const) {
+      const { code, stderr } = await whileAsking((asked) => {
+        asked.child.kill(signal);
+        return asked.ended;
+      });
+      expect([code, stderr.split('\n').at(-2)]).toEqual([exit, `cocoon: ${message}`]);
+    }
   }, 30_000);
 
   it('infer | head -c 1: ends without a crash', async () => {
-    const { code, stdout, stderr } = await start(home, [], `set -o pipefail; $COCOON infer ${LONG.map((word) => `'${word}'`).join(' ')} | head -c 1`).ended;
+    const { code, stdout, stderr } = await start(home, [], `set -o pipefail; $COCOON infer '${QUESTION}' | head -c 1`).ended;
     expect(stdout).toHaveLength(1);
-    expect(code).toBe(130);
+    expect([0, 130]).toContain(code); // 0: everything was written before the reader left
     expect(stderr).not.toMatch(/Error|at .*\.js|EPIPE/);
   }, 30_000);
 

@@ -1,0 +1,68 @@
+// One request of a proxy at the node: what is refused before any work, and what a finished answer says.
+import { describe, expect, it } from '@jest/globals';
+import { EngineError } from '../../src/core/errors.ts';
+import { answerRequest } from '../../src/node/answer-request.ts';
+import { UNIT_MULTIPLIERS } from '../../src/openai/token-price.ts';
+import { encodeBoxed } from '../../src/wire/tl/codec.ts';
+import { createInstantEngine } from '../fakes/instant-engine.ts';
+import type { AnswerSink, FinalInfo, HttpHead } from '../../src/wire/answer.ts';
+import type { WorkerRequest } from '../../src/wire/worker-session.ts';
+import type { InstantEngineOptions } from '../fakes/instant-engine.ts';
+
+const query = (url: string, body: string): Uint8Array => encodeBoxed({ _: 'http.request', method: 'POST', url, http_version: 'HTTP/1.1', headers: [], payload: Buffer.from(body) });
+const CHAT = query('/v1/chat/completions', '{"model":"instant","messages":[{"role":"user","content":"one two"}]}');
+
+async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: InstantEngineOptions = {}) {
+  const engine = createInstantEngine(engineOptions);
+  let now = 1_000_000;
+  const seen: { head?: HttpHead; body: string; info?: FinalInfo } = { body: '' };
+  const sink: AnswerSink = {
+    head: async (head) => { seen.head = head; },
+    part: async (bytes) => { seen.body += Buffer.from(bytes).toString(); },
+    end: async (info) => { seen.info = info; },
+    fail: async () => { throw new Error('not the handler\'s to call'); },
+  };
+  const request: WorkerRequest = { id: new Uint8Array(32), query: CHAT, signedPayment: null, coefficient: 1_500n, timeoutMs: 1_000, enableDebug: false, privateKey: null, ...changes };
+  const deps = { engine, clock: { now: () => (now += 500) }, multipliers: () => UNIT_MULTIPLIERS };
+  const error = await answerRequest(deps, request, sink, new AbortController().signal).then(() => null, (thrown: unknown) => thrown);
+  return { ...seen, error, engine };
+}
+
+describe('answerRequest', () => {
+  it('prices the engine\'s counts, and says when it began and ended', async () => {
+    const { head, info, error } = await answer();
+    expect(error).toBeNull();
+    expect(head).toMatchObject({ status: 200, httpVersion: 'HTTP/1.1' });
+    expect(head?.headers.map(({ name }) => name)).toEqual(['content-type', 'X-Cocoon-Worker-Start', 'X-Cocoon-Worker-End']);
+    expect(info?.tokens).toEqual({ prompt: 3n, cached: 0n, completion: 4n, reasoning: 0n, total: 7n });
+    expect(info?.workerTimes?.startedAt).toBe(1_000.5);
+    expect(info?.workerTimes?.endedAt).toBeGreaterThan(1_000.5);
+  });
+
+  it.each<[string, Partial<WorkerRequest>, object]>([
+    ['a negative price', { coefficient: -1n }, { remoteCode: 621 }],
+    ['a price beyond all', { coefficient: 1_000_000_000n }, { remoteCode: 621 }],
+    ['a key for a request that is not encrypted', { privateKey: new Uint8Array(32).fill(1) }, { remoteCode: 602 }],
+    ['bytes that are no object', { query: new Uint8Array([1, 2, 3, 4]) }, { code: 'E_PROTOCOL' }],
+    ['another object', { query: encodeBoxed({ _: 'http.header', name: 'a', value: 'b' }) }, { code: expect.stringMatching(/E_PROTOCOL|E_REMOTE/) }],
+  ])('%s is refused before the engine is asked', async (_, changes, expected) => {
+    const { error, engine, head } = await answer(changes);
+    expect(error).toMatchObject(expected);
+    expect([engine.requests.length, head]).toEqual([0, undefined]);
+  });
+
+  it('what HTTP can say is an answer: refusals and failures before the head cost nothing', async () => {
+    const missing = await answer({ query: query('/v1/nothing', '{}') });
+    expect([missing.error, missing.head?.status, missing.info?.tokens.total]).toEqual([null, 404, 0n]);
+    const broken = await answer({}, { failAt: { piece: 0, error: new EngineError('E_ENGINE', 'out of memory') } });
+    expect([broken.error, broken.head?.status, broken.info?.tokens.total]).toEqual([null, 500, 0n]);
+    expect(broken.body).toMatch(/out of memory/);
+  });
+
+  it('a failure after the head rejects, so that the session tells the proxy', async () => {
+    const stream = query('/v1/chat/completions', '{"model":"instant","stream":true,"messages":[{"role":"user","content":"hi"}]}');
+    const { error, info } = await answer({ query: stream }, { failAt: { piece: 1, error: new EngineError('E_ENGINE', 'out of memory') } });
+    expect(error).toMatchObject({ code: 'E_ENGINE' });
+    expect(info).toBeUndefined();
+  });
+});
