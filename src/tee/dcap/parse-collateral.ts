@@ -1,6 +1,7 @@
 // Parses DCAP collateral in the QuoteCollateralV3 JSON shape: CRLs as DER in hexadecimal, TCB info (version 3) and QE
 // identity (version 2) as the raw JSON text that Intel signed, issuer chains as PEM. Refuses other versions and types,
 // unknown fields of the outer object, duplicate TCB levels, and everything out of bounds. Nothing is believed here.
+import { equalBytes } from '../../core/bytes.ts';
 import { malformed } from '../refusal.ts';
 import { parseX509 } from '../x509/certificate.ts';
 import type { X509 } from '../x509/certificate.ts';
@@ -31,29 +32,33 @@ export function parseCollateral(json: unknown): Collateral {
   for (const name of Object.keys(object)) {
     if (!FIELDS.has(name)) throw malformed(`${WHAT} has an unknown field "${name.slice(0, 64)}"`);
   }
+  const pckCrlChain = chainField(object, 'pck_crl_issuer_chain', []);
+  const tcbInfo = signedText(object, 'tcb_info', parseTcbInfo, pckCrlChain);
   return {
-    tcbInfo: signedText(object, 'tcb_info', parseTcbInfo),
-    qeIdentity: signedText(object, 'qe_identity', parseQeIdentity),
+    tcbInfo, pckCrlChain,
+    qeIdentity: signedText(object, 'qe_identity', parseQeIdentity, [...pckCrlChain, ...tcbInfo.chain]),
     rootCrl: parseCrl(asHex(fieldOf(object, 'root_ca_crl'), `root_ca_crl of ${WHAT}`, MAX_CRL_BYTES), 'root CRL'),
     pckCrl: parseCrl(asHex(fieldOf(object, 'pck_crl'), `pck_crl of ${WHAT}`, MAX_CRL_BYTES), 'PCK CRL'),
-    pckCrlChain: chainField(object, 'pck_crl_issuer_chain'),
   };
 }
 
-function signedText<T>(object: JsonObject, name: string, parse: (text: string) => T): SignedText<T> {
+function signedText<T>(object: JsonObject, name: string, parse: (text: string) => T, known: readonly X509[]): SignedText<T> {
   const text = textField(object, name, WHAT, MAX_SIGNED_TEXT_CHARACTERS);
   return {
     value: parse(text), text: Buffer.from(text, 'utf8'),
     signature: hexField(object, `${name}_signature`, WHAT, SIGNATURE_BYTES),
-    chain: chainField(object, `${name}_issuer_chain`),
+    chain: chainField(object, `${name}_issuer_chain`, known),
   };
 }
 
-function chainField(object: JsonObject, name: string): X509[] {
-  return certificateChain(textField(object, name, WHAT, MAX_PEM_BYTES), `${name} of ${WHAT}`);
+function chainField(object: JsonObject, name: string, known: readonly X509[]): X509[] {
+  return certificateChain(textField(object, name, WHAT, MAX_PEM_BYTES), `${name} of ${WHAT}`, known);
 }
 
-/** Parses a PEM chain of at most four certificates, leaf first. Throws AttestationError. */
-export function certificateChain(pem: Uint8Array | string, what: string): X509[] {
-  return certificatesOfPem(pem, what, MAX_CHAIN).map((der) => parseX509(der));
+/**
+ * Parses a PEM chain of at most four certificates, leaf first. A certificate that is one of `known`, byte for byte, is not
+ * parsed again. Throws AttestationError.
+ */
+export function certificateChain(pem: Uint8Array | string, what: string, known: readonly X509[]): X509[] {
+  return certificatesOfPem(pem, what, MAX_CHAIN).map((der) => known.find((one) => equalBytes(one.der, der)) ?? parseX509(der));
 }

@@ -108,7 +108,7 @@ function verifyPck(quote: Quote, collateral: Collateral, rules: DcapRules, check
     name: 'pck-chain', seen: ([leaf, intermediate]) => `"${leaf.subject.commonName}" by "${intermediate.subject.commonName}"`,
     wanted: 'three certificates up to the pinned root', meaning: 'the platform\'s key is not one that Intel has certified',
   }, () => {
-    const certificates = certificateChain(quote.pckChain, 'the PCK chain');
+    const certificates = certificateChain(quote.pckChain, 'the PCK chain', [...collateral.pckCrlChain, ...collateral.tcbInfo.chain]);
     verifyChain(certificates, { root, length: PCK_CHAIN, nowMs: rules.nowMs });
     const [leaf, intermediate, top] = certificates;
     if (leaf === undefined || intermediate === undefined || top === undefined) throw wrongRole('none', 'three certificates');

@@ -55,14 +55,19 @@ export function verifyChain(chain: readonly X509[], rules: ChainRules): void {
   });
 }
 
+/** Signatures that verified, child to issuer: one verification meets the same certificates in several chains. */
+const verified = new WeakMap<X509, X509>();
+
 /** Throws AttestationError unless `issuer` has signed `certificate` and is named as its issuer. Says nothing about the issuer itself. */
 export function verifyIssued(certificate: X509, issuer: X509): void {
   if (!equalBytes(certificate.issuer.raw, issuer.subject.raw)) {
     throw refusal('chain-names', `${describe(certificate)} issued by "${certificate.issuer.commonName}"`, `"${issuer.subject.commonName}", byte for byte`, 'the certificates are not of one chain');
   }
+  if (verified.get(certificate) === issuer) return;
   if (!verifiesWith(issuer.key, certificate.algorithm, certificate.signedBytes, certificate.signature)) {
     throw refusal('chain-signature', `a signature of ${describe(certificate)} that does not verify`, `one by "${issuer.subject.commonName}"`, 'the certificate was changed or forged');
   }
+  verified.set(certificate, issuer);
 }
 
 /** Throws AttestationError unless the certificate is valid at `nowMs`, to the second, both ends included. */

@@ -1,7 +1,7 @@
 // Checks one signature of a certificate, a CRL or signed text with node:crypto. Never throws on hostile input: bytes that
 // are no signature, or a key that is no point of its curve, have signed nothing.
 import { constants, createPublicKey, verify } from 'node:crypto';
-import type { VerifyPublicKeyInput } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { KEYS_OF } from './algorithms.ts';
 import type { SignatureAlgorithm, SubjectKey } from './algorithms.ts';
 
@@ -17,13 +17,33 @@ export function verifiesWith(
 ): boolean {
   if (!KEYS_OF[algorithm].includes(key.kind)) return false;
   try {
-    const publicKey = createPublicKey({ key: Buffer.from(key.spki.buffer, key.spki.byteOffset, key.spki.byteLength), format: 'der', type: 'spki' });
-    const input: VerifyPublicKeyInput | Parameters<typeof verify>[2] = key.kind === 'rsa4096'
+    const publicKey = imported(key);
+    return verify(HASH[algorithm], message, key.kind === 'rsa4096'
       ? { key: publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: PSS_SALT_BYTES }
-      : { key: publicKey, dsaEncoding: encoding };
-    return verify(HASH[algorithm], message, input, signature);
+      : { key: publicKey, dsaEncoding: encoding }, signature);
   } catch {
     // OpenSSL throws on points off the curve and on byte strings that are no signature.
     return false;
   }
+}
+
+/** Importing costs more than verifying, and one verification uses the same few keys several times. */
+const keys = new WeakMap<SubjectKey, KeyObject>();
+
+function imported(key: SubjectKey): KeyObject {
+  const known = keys.get(key);
+  if (known !== undefined) return known;
+  const made = key.kind === 'rsa4096'
+    ? createPublicKey({ key: Buffer.from(key.spki), format: 'der', type: 'spki' })
+    : createPublicKey({ key: { kty: 'EC', crv: CURVE[key.kind].name, ...coordinates(key.spki, CURVE[key.kind].bytes) }, format: 'jwk' });
+  keys.set(key, made);
+  return made;
+}
+
+const CURVE = { p256: { name: 'P-256', bytes: 32 }, p384: { name: 'P-384', bytes: 48 } } as const;
+
+/** The point stands at the end of a SubjectPublicKeyInfo. As JWK it is imported twice as fast as from DER. */
+function coordinates(spki: Uint8Array, bytes: number): { x: string; y: string } {
+  const point = Buffer.from(spki.subarray(-2 * bytes));
+  return { x: point.toString('base64url', 0, bytes), y: point.toString('base64url', bytes) };
 }
