@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from './core/clock.ts';
+import { abortError } from './core/deadline.ts';
 import { InterruptedError } from './core/errors.ts';
-import type { Context, OutputStream } from './core/context.ts';
+import type { Context, OutputStream, Prompts } from './core/context.ts';
 
 function packageVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
@@ -38,6 +39,24 @@ function onSignal(signal: NodeJS.Signals, first: () => void): void {
   });
 }
 
+/** Prompts on stderr, so that stdout stays data. Null unless a person can see the question and type the answer. */
+function terminalPrompts(signal: AbortSignal): Prompts | null {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return null;
+  const options = { output: process.stderr, signal, clearPromptOnDone: false };
+  const ask = async <T>(question: (prompts: typeof import('@inquirer/prompts')) => Promise<T>): Promise<T> => {
+    try {
+      return await question(await import('@inquirer/prompts'));
+    } catch (error) {
+      // Ctrl-C reaches the prompt as a key, not as a signal.
+      throw signal.aborted ? abortError(signal) : new InterruptedError('E_INTERRUPTED', 'interrupted', { cause: error });
+    }
+  };
+  return {
+    secret: (message) => ask(({ password }) => password({ message, mask: false }, options)),
+    confirm: (message) => ask(({ confirm }) => confirm({ message, default: false }, options)),
+  };
+}
+
 /** The context of the running process. SIGINT and SIGTERM abort its signal once; a second one ends the process at once. */
 export function realContext(): Context {
   const controller = new AbortController();
@@ -52,6 +71,7 @@ export function realContext(): Context {
     stdin: { isTTY: process.stdin.isTTY === true, source: process.stdin },
     stdout: outputStream(process.stdout, end),
     stderr: outputStream(process.stderr, end),
+    prompts: terminalPrompts(controller.signal),
     clock: systemClock,
     signal: controller.signal,
     self: { command: process.execPath, args: [fileURLToPath(new URL('../bin/cocoon', import.meta.url))] },

@@ -106,7 +106,7 @@ export class Networks {
   /** Throws NotFoundError; for `local` ConfigError where there never was a local chain. */
   async get(name: string): Promise<ChainNetwork> {
     const found = name === LOCAL ? await this.#local() : networkOf(name, await this.#read());
-    if (found != null) return found;
+    if (found !== null) return found;
     if (name === LOCAL) throw new ConfigError('E_CONFIG', 'cannot use network "local": there is no local chain yet', { hint: 'run `cocoon localnet start --chain-only --detach`' });
     throw new NotFoundError('E_NOT_FOUND', `there is no network named "${name}"`, { hint: 'run `cocoon network list`, or add it with `cocoon network add`' });
   }

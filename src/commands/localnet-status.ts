@@ -1,4 +1,5 @@
-// `cocoon localnet status`: what of the local network runs, and where. Exit 11 unless everything is ready.
+// `cocoon localnet status`: what of the local network runs, and where. Exit 11 unless everything is ready;
+// a chain that was started alone is everything.
 import { DaemonError } from '../core/errors.ts';
 import { localnetLayout } from '../localnet/layout.ts';
 import { localnetStatus } from '../localnet/network.ts';
@@ -30,7 +31,8 @@ export async function run({ settings, out }: Invocation): Promise<void> {
   const status = await localnetStatus(localnetLayout(settings.home));
   out.result(statusData(status));
   await out.text(await renderStatus(status));
-  const missing = status.filter(({ state }) => state !== 'ready').map(({ role, state }) => `${role} is ${state}`);
+  const isChainOnly = status.every(({ role, state }) => role === 'chain' || state === 'stopped') && status.some(({ role }) => role === 'chain');
+  const missing = status.filter(({ role, state }) => state !== 'ready' && !(isChainOnly && role !== 'chain')).map(({ role, state }) => `${role} is ${state}`);
   if (missing.length > 0) {
     throw new DaemonError('E_NOT_RUNNING', `the local network is not ready: ${missing.join(', ')}`, { hint: 'run `cocoon localnet start --detach`' });
   }

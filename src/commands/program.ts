@@ -66,7 +66,7 @@ export interface CommandShape {
 
 /** Every command with its flags; loads all command files. */
 export async function describeCommands(): Promise<CommandShape[]> {
-  return Promise.all(COMMANDS.map(async ({ path, summary, load }) => {
+  return Promise.all(COMMANDS.filter(({ hidden }) => hidden !== true).map(async ({ path, summary, load }) => {
     const command = new Command(path);
     (await load()).declare(command);
     const flags = [...command.options, ...globalOptions()].flatMap(({ long }) => (typeof long === 'string' ? [long] : []));
@@ -121,7 +121,7 @@ export async function parseCommandLine(argv: readonly string[], version: string,
       parent = groups.get(first) ?? prepare(program.command(first)).description(GROUPS[first] ?? '');
       groups.set(first, parent);
     }
-    const command = prepare(parent.command(second ?? first)).description(entry.summary);
+    const command = prepare(parent.command(second ?? first, { hidden: entry.hidden === true })).description(entry.summary);
     if (entry !== named || module === undefined) continue;
     module.declare(command);
     for (const option of globalOptions()) command.addOption(option);

@@ -6,6 +6,8 @@ export interface CommandEntry {
   /** Words on the command line, for example `localnet start`. */
   readonly path: string;
   readonly summary: string;
+  /** Runs, but is in no help and no completion: processes that other commands start. */
+  readonly hidden?: true;
   load(): Promise<CommandModule>;
 }
 
@@ -13,6 +15,9 @@ export interface CommandEntry {
 export const GROUPS: Readonly<Record<string, string>> = {
   node: 'serve inference on this machine',
   proxy: 'route requests of clients to nodes',
+  wallet: 'keys and TON of this machine',
+  stake: 'the stake of an operator',
+  network: 'networks, and the root contract of one\'s own',
   localnet: 'a whole network on this machine, with simulated attestation',
   models: 'models that the network or this machine offers',
   config: 'settings and where their values come from',
@@ -23,8 +28,37 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'models list', summary: 'list the models that nodes serve now', load: () => import('./models-list.ts') },
   { path: 'node start', summary: 'serve a model to the network', load: () => import('./node-start.ts') },
   { path: 'proxy start', summary: 'accept clients and nodes and route requests', load: () => import('./proxy-start.ts') },
+  { path: 'proxy stake', summary: 'add stake to a proxy contract, deploying it first', load: () => import('./proxy-stake.ts') },
+  { path: 'wallet new', summary: 'make a key and its wallet', load: () => import('./wallet-new.ts') },
+  { path: 'wallet import', summary: 'keep a key, an address or a backup', load: () => import('./wallet-import.ts') },
+  { path: 'wallet export', summary: 'make a backup, or show the secret', load: () => import('./wallet-export.ts') },
+  { path: 'wallet list', summary: 'list the keys of this machine', load: () => import('./wallet-list.ts') },
+  { path: 'wallet address', summary: 'print the address of a wallet', load: () => import('./wallet-address.ts') },
+  { path: 'wallet balance', summary: 'print what an account holds', load: () => import('./wallet-balance.ts') },
+  { path: 'wallet send', summary: 'send TON', load: () => import('./wallet-send.ts') },
+  { path: 'wallet history', summary: 'list the newest transactions of an account', load: () => import('./wallet-history.ts') },
+  { path: 'wallet deposit', summary: 'add to the deposit with a proxy', load: () => import('./wallet-deposit.ts') },
+  { path: 'wallet withdraw', summary: 'take back what a deposit has above its stake', load: () => import('./wallet-withdraw.ts') },
+  { path: 'wallet claim', summary: 'deliver a signed payout to its worker contract', load: () => import('./wallet-claim.ts') },
+  { path: 'stake add', summary: 'add stake, and receipt keys that it answers for', load: () => import('./stake-add.ts') },
+  { path: 'stake remove', summary: 'unbond the stake, then withdraw it', load: () => import('./stake-remove.ts') },
+  { path: 'stake status', summary: 'show stake and receipt keys of an operator', load: () => import('./stake-status.ts') },
+  { path: 'network add', summary: 'add a network', load: () => import('./network-add.ts') },
+  { path: 'network list', summary: 'list the networks', load: () => import('./network-list.ts') },
+  { path: 'network use', summary: 'choose the network of all commands', load: () => import('./network-use.ts') },
+  { path: 'network show', summary: 'show what the root contract says', load: () => import('./network-show.ts') },
+  { path: 'network deploy', summary: 'deploy a root contract', load: () => import('./network-deploy.ts') },
+  { path: 'network allow', summary: 'allow an image or a model', load: () => import('./network-allow.ts') },
+  { path: 'network revoke', summary: 'no longer allow an image or a model', load: () => import('./network-revoke.ts') },
+  { path: 'network register-proxy', summary: 'add the addresses of a proxy', load: () => import('./network-register-proxy.ts') },
+  { path: 'network unregister-proxy', summary: 'remove a proxy', load: () => import('./network-unregister-proxy.ts') },
+  { path: 'network price', summary: 'announce and execute new prices', load: () => import('./network-price.ts') },
+  { path: 'network params', summary: 'announce and execute new prices, delays and stakes', load: () => import('./network-params.ts') },
   { path: 'localnet start', summary: 'start a proxy and a node on this machine', load: () => import('./localnet-start.ts') },
   { path: 'localnet status', summary: 'say what of the local network is running', load: () => import('./localnet-status.ts') },
+  { path: 'localnet faucet', summary: 'give TON of the local chain to an account', load: () => import('./localnet-faucet.ts') },
+  { path: 'localnet advance', summary: 'move the local chain\'s clock forward', load: () => import('./localnet-advance.ts') },
+  { path: 'localnet run-chain', summary: 'run the local chain', hidden: true, load: () => import('./localnet-run-chain.ts') },
   { path: 'localnet stop', summary: 'stop the local network', load: () => import('./localnet-stop.ts') },
   { path: 'config get', summary: 'print the value of one setting', load: () => import('./config-get.ts') },
   { path: 'config set', summary: 'write one setting to cocoon.toml', load: () => import('./config-set.ts') },

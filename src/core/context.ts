@@ -18,6 +18,14 @@ export interface InputStream {
   readonly source: Readable;
 }
 
+/** Questions to the person at the terminal. */
+export interface Prompts {
+  /** A line that is not shown while it is typed. Rejects with the InterruptedError of the signal when it is given up. */
+  secret(question: string): Promise<string>;
+  /** Yes or no; no is what a bare return means. */
+  confirm(question: string): Promise<boolean>;
+}
+
 export interface Context {
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -26,6 +34,10 @@ export interface Context {
   readonly stdin: InputStream;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
+  /** Null without a terminal: then nothing may ask. */
+  readonly prompts: Prompts | null;
+  /** For tests: cheaper scrypt in the keystore. system.ts never sets it, so no configuration leads here. */
+  readonly weakKdf?: { readonly n: number; readonly allowWeakKdf: true };
   readonly clock: Clock;
   /** Aborted by SIGINT and SIGTERM; the reason is the InterruptedError that ends the command. */
   readonly signal: AbortSignal;

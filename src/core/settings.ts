@@ -21,6 +21,7 @@ export const SETTINGS = {
   verbose: { type: 'boolean', fallback: 'false', summary: 'more talk on stderr' },
   json: { type: 'boolean', fallback: 'false', summary: 'one JSON document on stdout' },
   color: { type: 'boolean', fallback: 'true', summary: 'colours on a terminal' },
+  wallet: { type: 'string', summary: 'wallet that sends when --wallet is absent' },
   model: { type: 'string', summary: 'model that `infer` asks when --model is absent' },
   'engine.threads': { type: 'integer', summary: 'threads of the inference engine (default: cores less one, at least one)' },
   'engine.parallel': { type: 'integer', fallback: '4', summary: 'requests that the engine answers at the same time' },

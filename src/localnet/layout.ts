@@ -10,12 +10,18 @@ export interface LocalnetLayout {
   readonly authority: string;
   readonly description: string;
   readonly lock: string;
-  record(role: LocalRole): string;
-  log(role: LocalRole): string;
+  /** Folder of the local chain. */
+  readonly chain: string;
+  /** What the chain is and which root contract was deployed on it. */
+  readonly chainState: string;
+  record(part: LocalPart): string;
+  log(part: LocalPart): string;
 }
 
 export const LOCAL_ROLES = ['proxy', 'node'] as const;
 export type LocalRole = (typeof LOCAL_ROLES)[number];
+/** Everything that runs as a process of its own: the chain, and the roles. */
+export type LocalPart = 'chain' | LocalRole;
 
 export function localnetLayout(home: string): LocalnetLayout {
   const root = join(home, 'localnet');
@@ -24,8 +30,10 @@ export function localnetLayout(home: string): LocalnetLayout {
     authority: join(root, 'authority'),
     description: join(root, 'network.json'),
     lock: join(root, 'lock'),
-    record: (role) => join(root, `${role}.json`),
-    log: (role) => join(root, `${role}.log`),
+    chain: join(root, 'chain'),
+    chainState: join(root, 'chain-state.json'),
+    record: (part) => join(root, `${part}.json`),
+    log: (part) => join(root, `${part}.log`),
   };
 }
 

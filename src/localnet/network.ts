@@ -12,7 +12,7 @@ import { simulatedMeasurement } from '../tee/simulated.ts';
 import { LOCAL_ROLES, readDescription, writeDescription } from './layout.ts';
 import { awaitDaemon, runningRecord, startDaemon, stopDaemon } from './process.ts';
 import type { DaemonRecord } from '../core/daemon-record.ts';
-import type { LocalRole, LocalnetDescription, LocalnetLayout } from './layout.ts';
+import type { LocalPart, LocalRole, LocalnetDescription, LocalnetLayout } from './layout.ts';
 import type { Program } from './process.ts';
 
 /** Limit for a daemon to become ready; loading a large model takes the most of it. */
@@ -29,14 +29,14 @@ export interface StartOptions {
 }
 
 export interface RoleStatus {
-  readonly role: LocalRole;
+  readonly role: LocalPart;
   /** `stopped`: no process. `starting`: a process that has not said it is ready. `connecting`: it was, and has lost its connection. */
   readonly state: 'ready' | 'starting' | 'connecting' | 'stopped';
   readonly record: DaemonRecord | null;
 }
 
 export interface RoleEnd {
-  readonly role: LocalRole;
+  readonly role: LocalPart;
   /** Null: it did not run. */
   readonly ended: 'stopped' | 'killed' | null;
 }
@@ -132,16 +132,22 @@ export async function startLocalnet(layout: LocalnetLayout, options: StartOption
 
 /** What runs now. */
 export async function localnetStatus(layout: LocalnetLayout): Promise<RoleStatus[]> {
-  return Promise.all(LOCAL_ROLES.map(async (role): Promise<RoleStatus> => {
+  // The chain is listed while it runs; a network without it is complete.
+  const parts: LocalPart[] = await runningRecord(layout, 'chain') === null ? [...LOCAL_ROLES] : ['chain', ...LOCAL_ROLES];
+  return Promise.all(parts.map(async (role): Promise<RoleStatus> => {
     const record = await runningRecord(layout, role);
     return { role, record, state: record === null ? 'stopped' : record.state === 'failed' ? 'starting' : record.state };
   }));
 }
 
-/** Stops every part, nodes before proxies; returns how each ended, null where it did not run. */
+/** Stops every part, nodes before proxies before the chain; returns how each ended, null where it did not run. */
 export async function stopLocalnet(layout: LocalnetLayout): Promise<RoleEnd[]> {
   if (!(await pathExists(layout.root))) return LOCAL_ROLES.map((role) => ({ role, ended: null }));
-  return withLock(layout.lock, () => stopAll(layout), { timeoutMs: READY_MS });
+  return withLock(layout.lock, async () => {
+    const roles = await stopAll(layout);
+    const chain = await stopDaemon(layout, 'chain');
+    return chain === null ? roles : [...roles, { role: 'chain', ended: chain }];
+  }, { timeoutMs: READY_MS });
 }
 
 async function stopAll(layout: LocalnetLayout): Promise<RoleEnd[]> {

@@ -6,7 +6,7 @@ import { abortError } from '../core/deadline.ts';
 import { DaemonError } from '../core/errors.ts';
 import { sleep } from '../core/retry.ts';
 import type { DaemonRecord } from '../core/daemon-record.ts';
-import type { LocalRole, LocalnetLayout } from './layout.ts';
+import type { LocalPart, LocalnetLayout } from './layout.ts';
 
 const POLL_MS = 25;
 /** How long a daemon may take to finish what it is doing before it is killed, and how long the kernel may take then. */
@@ -25,7 +25,7 @@ export interface WaitOptions {
 }
 
 /** The record of a daemon that runs now, or null. A record of a dead process is removed. */
-export async function runningRecord(layout: LocalnetLayout, role: LocalRole): Promise<DaemonRecord | null> {
+export async function runningRecord(layout: LocalnetLayout, role: LocalPart): Promise<DaemonRecord | null> {
   const record = await readDaemonRecord(layout.record(role));
   if (record === null) return null;
   if (isAlive(record)) return record;
@@ -69,7 +69,7 @@ async function launch(program: Program, logPath: string): Promise<Child> {
 }
 
 /** Starts a daemon in a process group of its own and waits until it is ready. Throws DaemonError with the end of its log, or the signal's reason. */
-export async function startDaemon(layout: LocalnetLayout, role: LocalRole, program: Program, options: WaitOptions): Promise<DaemonRecord> {
+export async function startDaemon(layout: LocalnetLayout, role: LocalPart, program: Program, options: WaitOptions): Promise<DaemonRecord> {
   const child = await launch(program, layout.log(role));
   try {
     return await waitUntilReady(layout, role, options, async (record) => {
@@ -88,7 +88,7 @@ export async function startDaemon(layout: LocalnetLayout, role: LocalRole, progr
 }
 
 /** Waits until a daemon that runs already is ready again. Throws DaemonError when it ends or does not become ready, or the signal's reason. */
-export async function awaitDaemon(layout: LocalnetLayout, role: LocalRole, options: WaitOptions): Promise<DaemonRecord> {
+export async function awaitDaemon(layout: LocalnetLayout, role: LocalPart, options: WaitOptions): Promise<DaemonRecord> {
   return waitUntilReady(layout, role, options, async (record) => {
     if (record === null || !isAlive(record)) throw new DaemonError('E_NOT_RUNNING', `the ${role} of the local network has ended: ${await logTail(layout.log(role))}`, { hint: `its log is ${layout.log(role)}` });
     return record;
@@ -97,7 +97,7 @@ export async function awaitDaemon(layout: LocalnetLayout, role: LocalRole, optio
 
 /** Looks at the record until `judge` gives one that is ready. */
 async function waitUntilReady(
-  layout: LocalnetLayout, role: LocalRole, { timeoutMs, signal }: WaitOptions, judge: (record: DaemonRecord | null) => Promise<DaemonRecord | null>,
+  layout: LocalnetLayout, role: LocalPart, { timeoutMs, signal }: WaitOptions, judge: (record: DaemonRecord | null) => Promise<DaemonRecord | null>,
 ): Promise<DaemonRecord> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -112,7 +112,7 @@ async function waitUntilReady(
 }
 
 /** Asks a daemon to end, waits, and kills it when it does not. Returns how it ended, or null when it did not run. Throws DaemonError when nothing ends it. */
-export async function stopDaemon(layout: LocalnetLayout, role: LocalRole): Promise<'stopped' | 'killed' | null> {
+export async function stopDaemon(layout: LocalnetLayout, role: LocalPart): Promise<'stopped' | 'killed' | null> {
   const record = await runningRecord(layout, role);
   if (record === null) return null;
   const ended = await endProcess(record, 'SIGTERM', STOP_MS) ? 'stopped' : 'killed';

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/core/clock.ts';
-import type { Context, OutputStream } from '../../src/core/context.ts';
+import type { Context, OutputStream, Prompts } from '../../src/core/context.ts';
 
 export interface Captured {
   readonly context: Context;
@@ -17,6 +17,10 @@ export interface FakeContextOptions {
   readonly env?: Record<string, string>;
   readonly stdin?: string;
   readonly stdinIsTTY?: boolean;
+  /** Answers of the person at the terminal; absent: there is none. */
+  readonly prompts?: Prompts;
+  /** How to start the program again; default: the built one. */
+  readonly self?: Context['self'];
 }
 
 const capture = (): { stream: OutputStream; text: () => string } => {
@@ -24,7 +28,7 @@ const capture = (): { stream: OutputStream; text: () => string } => {
   return { stream: { isTTY: false, columns: 100, write: async (part) => { text += part; } }, text: () => text };
 };
 
-export function fakeContext({ home, env = {}, stdin = '', stdinIsTTY = false }: FakeContextOptions): Captured {
+export function fakeContext({ home, env = {}, stdin = '', stdinIsTTY = false, prompts, self }: FakeContextOptions): Captured {
   const out = capture();
   const err = capture();
   const controller = new AbortController();
@@ -37,9 +41,12 @@ export function fakeContext({ home, env = {}, stdin = '', stdinIsTTY = false }: 
       stdin: { isTTY: stdinIsTTY, source: Readable.from(stdin === '' ? [] : [Buffer.from(stdin)]) },
       stdout: out.stream,
       stderr: err.stream,
+      prompts: prompts ?? null,
+      // Scrypt at its real cost is tested with the keystore; here it would only take time.
+      weakKdf: { n: 2 ** 10, allowWeakKdf: true },
       clock: systemClock,
       signal: controller.signal,
-      self: { command: process.execPath, args: [fileURLToPath(new URL('../../bin/cocoon', import.meta.url))] },
+      self: self ?? { command: process.execPath, args: [fileURLToPath(new URL('../../bin/cocoon', import.meta.url))] },
     },
     stdout: out.text,
     stderr: err.text,

@@ -126,6 +126,17 @@ export class Keystore {
     return this.get(label);
   }
 
+  /** Throws `E_STATE` when the label is taken, `E_USAGE` when it is no label: asked before anybody types a passphrase for it. */
+  async requireFree(label: string): Promise<void> {
+    const path = this.#path(label);
+    if (await pathExists(path)) throw new ConfigError('E_STATE', `there is a key named ${label} already (${path})`, { hint: 'choose another name' });
+  }
+
+  /** What a key file elsewhere says of itself, a backup for example. Throws `E_KEYSTORE`, NotFoundError. */
+  async peek(path: string): Promise<KeyEntry> {
+    return entryOf((await this.#load(path)).file, path);
+  }
+
   #write(path: string, text: string): Promise<void> {
     return this.#locked(async () => {
       await removeLeftovers(this.#folder);

@@ -50,7 +50,7 @@ export async function messagesOf(plan: Plan, from: Address, queryId: bigint): Pr
     if (message === undefined || others.length > 0) throw new CocoonError('E_INTERNAL', `step "${purpose}" has ${via.messages.length} messages, expected one`);
     const { to, valueNano, all } = summaryOf(message);
     const { info, init } = loadMessageRelaxed(message.message.beginParse());
-    planned.push({ purpose, to, amountNano: valueNano, all, bounce: info.type === 'internal' && info.bounce, deploys: init != null, message });
+    planned.push({ purpose, to, amountNano: valueNano, all, bounce: info.type === 'internal' && info.bounce, deploys: Boolean(init), message });
   }
   return planned;
 }

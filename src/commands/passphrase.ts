@@ -1,0 +1,45 @@
+// Where a command's passphrase comes from: its options, a systemd credential, or the terminal. Never an argument or a variable.
+import { join, resolve } from 'node:path';
+import { CREDENTIAL, readPassphrase } from '../chain/keystore/passphrase.ts';
+import { pathExists } from '../core/files.ts';
+import { UsageError } from '../core/errors.ts';
+import { wholeNumber } from './values.ts';
+import type { Command } from 'commander';
+import type { PassphraseRequest, PassphraseSource } from '../chain/keystore/passphrase.ts';
+import type { Context } from '../core/context.ts';
+import type { Invocation } from './command.ts';
+
+interface PassphraseOptions {
+  readonly passphraseFile?: string;
+  readonly passphraseFd?: number;
+  readonly passphraseCredential?: string;
+}
+
+export function declarePassphrase(command: Command): void {
+  command
+    .option('--passphrase-file <file>', 'read the passphrase from a file of mode 0600')
+    .option('--passphrase-fd <n>', 'read the passphrase from an open file descriptor', wholeNumber(0, 1_023))
+    .option('--passphrase-credential <name>', `read the passphrase from a systemd credential (default: ${CREDENTIAL} where there is one)`);
+}
+
+async function sourceOf(options: PassphraseOptions, { env, cwd }: Context): Promise<PassphraseSource> {
+  const { passphraseFile, passphraseFd, passphraseCredential } = options;
+  const given: PassphraseSource[] = [
+    ...(passphraseFile === undefined ? [] : [{ kind: 'file' as const, path: resolve(cwd, passphraseFile) }]),
+    ...(passphraseFd === undefined ? [] : [{ kind: 'descriptor' as const, fd: passphraseFd }]),
+    ...(passphraseCredential === undefined ? [] : [{ kind: 'credential' as const, name: passphraseCredential }]),
+  ];
+  const [first, ...others] = given;
+  if (others.length > 0) throw new UsageError('E_USAGE', 'the passphrase is to come from more than one place', { hint: 'give one of --passphrase-file, --passphrase-fd, --passphrase-credential' });
+  if (first !== undefined) return first;
+  const credentials = env['CREDENTIALS_DIRECTORY'];
+  const hasCredential = credentials !== undefined && credentials !== '' && await pathExists(join(credentials, CREDENTIAL));
+  return hasCredential ? { kind: 'credential', name: CREDENTIAL } : { kind: 'prompt' };
+}
+
+/** The passphrase for a key. Throws `E_PASSPHRASE`, `E_NO_TERMINAL`. */
+export async function passphraseOf({ options, context }: Invocation, request: PassphraseRequest): Promise<string> {
+  const { prompts, env } = context;
+  const ports = prompts === null ? { env } : { env, prompt: (question: string) => prompts.secret(question) };
+  return readPassphrase(await sourceOf(options, context), request, ports);
+}

@@ -1,0 +1,116 @@
+// What every command that sends has in common: its options, the plan on the screen, the question, the passphrase, the result.
+// Nothing is sent without --yes or a yes at the terminal; a watch-only wallet gets a transaction to sign elsewhere.
+import { join, resolve } from 'node:path';
+import { carryOut, outboxName } from '../chain/plans/carry-out.ts';
+import { checkPlanFunds, estimatePlan, messagesOf } from '../chain/plans/plan.ts';
+import { requireDone } from '../chain/plans/trace.ts';
+import { randomQueryId } from '../chain/signed-payment.ts';
+import { lastAttempt } from '../chain/sending/record.ts';
+import { transferLink, unsignedTransaction } from '../chain/wallets/unsigned.ts';
+import { InterruptedError, UsageError } from '../core/errors.ts';
+import { writeFileAtomic } from '../core/files.ts';
+import { formatTon } from '../core/units.ts';
+import { pollMsOf, withAccess } from './chain.ts';
+import { declarePassphrase, passphraseOf } from './passphrase.ts';
+import { carriedOutData, planData, renderPlan } from './plan-view.ts';
+import { chooseKey, keystoreOf, showWallet, walletOf } from './wallets.ts';
+import type { Command } from 'commander';
+import type { TonAccess } from '../chain/access/types.ts';
+import type { KeyEntry } from '../chain/keystore/keystore.ts';
+import type { ChainNetwork } from '../chain/networks.ts';
+import type { Plan, PlannedMessage } from '../chain/plans/plan.ts';
+import type { PlanContext } from '../chain/plans/reading.ts';
+import type { WalletKind } from '../chain/wallets/kinds.ts';
+import type { Invocation } from './command.ts';
+
+interface SendingOptions {
+  readonly dryRun?: boolean;
+  readonly id?: string;
+  readonly unsigned?: string;
+}
+
+/** What became of a plan. */
+export type Outcome = 'sent' | 'dry-run' | 'unsigned';
+
+/** How long a transaction for a wallet elsewhere may wait for its signature. */
+const UNSIGNED_VALID_S = 3_600;
+
+export function declareSending(command: Command): void {
+  command
+    .option('--wallet <name>', 'wallet that sends (default: the setting `wallet`, or the only one)')
+    .option('--dry-run', 'show the messages and their fees, send nothing')
+    .option('--id <id>', 'name of this transfer: asked for again, it is not made again')
+    .option('--unsigned <file>', 'write the transaction for a wallet elsewhere instead of signing it');
+  declarePassphrase(command);
+}
+
+/** Makes the plan for the chosen wallet, shows it, and carries it out as the options say. */
+export async function sendPlan(invocation: Invocation, network: ChainNetwork, make: (context: PlanContext) => Promise<Plan>): Promise<Outcome> {
+  return withAccess(invocation, network, async (access) => {
+    const { signal } = invocation.context;
+    const entry = await chooseKey(invocation, network);
+    const plan = await make({ access, signal, wallet: entry.address });
+    const { unsigned }: SendingOptions = invocation.options;
+    if (entry.kind === 'watch' || unsigned !== undefined) return writeUnsigned(invocation, network, access, entry, plan);
+    return carryOutPlan(invocation, network, access, entry, plan);
+  });
+}
+
+async function carryOutPlan(invocation: Invocation, network: ChainNetwork, access: TonAccess, entry: KeyEntry, plan: Plan): Promise<Outcome> {
+  const { options, out, settings, context: { signal } } = invocation;
+  const { dryRun = false, id }: SendingOptions = options;
+  const wallet = await walletOf(entry, network, access);
+  const messages = await messagesOf(plan, wallet.address, randomQueryId());
+  const estimate = await estimatePlan({ access, wallet, messages, signal });
+  const shown = { network, entry, plan, messages, feesNano: estimate.feesNano };
+  out.result({ status: 'planned', ...planData(shown, dryRun) });
+  if (dryRun) await out.text(await renderPlan(shown, true));
+  else await out.note((await renderPlan(shown, false)).trimEnd());
+  for (const warning of plan.warnings) await out.warn(warning);
+  checkPlanFunds(wallet, messages, estimate);
+  if (dryRun) return 'dry-run';
+  await confirm(invocation, `Send this from ${entry.label}?`);
+  const passphrase = await passphraseOf(invocation, { subject: `key ${entry.label}`, purpose: 'unlock' });
+  const { signer } = await keystoreOf(invocation).unlock(entry.label, passphrase);
+  const done = await carryOut(plan, {
+    access, wallet, signer, id, signal, folder: outboxFolder(invocation, network, wallet), timeoutMs: settings.durationMs('timeout'), pollMs: pollMsOf(network),
+    onConfirmed: () => out.detail('the wallet\'s transaction is confirmed, following its messages'),
+  });
+  out.result({ ...carriedOutData(done), ...planData({ ...shown, feesNano: done.feesNano }, false) });
+  requireDone(done.trace);
+  if (done.resumed) await out.note('this transfer had been begun before: it was not made a second time');
+  const hash = lastAttempt(done.record).transaction?.hash ?? '-';
+  await out.line(`confirmed ${hash} fees ${formatTon(done.feesNano)} TON`);
+  for (const [name, value] of Object.entries(plan.facts)) await out.line(`${name} ${value}`);
+  return 'sent';
+}
+
+export const outboxFolder = ({ settings }: Pick<Invocation, 'settings'>, network: ChainNetwork, { address }: Pick<WalletKind, 'address'>): string =>
+  join(settings.home, 'outbox', outboxName(network.globalId, address));
+
+/** Returns when --yes was given or a person says yes. Throws UsageError `E_NO_TERMINAL`, InterruptedError. */
+export async function confirm({ yes, context }: Invocation, question: string): Promise<void> {
+  if (yes) return;
+  if (context.prompts === null) throw new UsageError('E_NO_TERMINAL', 'a confirmation is needed and there is no terminal to ask on', { hint: 'add --yes, or --dry-run to send nothing' });
+  if (!await context.prompts.confirm(question)) throw new InterruptedError('E_INTERRUPTED', 'not confirmed, nothing was sent');
+}
+
+async function writeUnsigned(invocation: Invocation, network: ChainNetwork, access: TonAccess, entry: KeyEntry, plan: Plan): Promise<Outcome> {
+  const { options, out, context } = invocation;
+  const { dryRun = false, unsigned: file }: SendingOptions = options;
+  const messages: PlannedMessage[] = await messagesOf(plan, entry.address, randomQueryId());
+  const { time } = await access.account(entry.address, { signal: context.signal });
+  const transaction = unsignedTransaction({ from: entry.address, network, validUntil: time + UNSIGNED_VALID_S, messages: messages.map(({ message }) => message) });
+  const shown = { network, entry, plan, messages, feesNano: null };
+  const link = file === undefined ? transferLink(transaction) : null;
+  out.result({ status: dryRun ? 'planned' : 'unsigned', ...planData(shown, dryRun), transaction, link, file: file ?? null });
+  await out.note((await renderPlan(shown, false)).trimEnd());
+  for (const warning of plan.warnings) await out.warn(warning);
+  if (dryRun) return 'dry-run';
+  if (file !== undefined) {
+    await writeFileAtomic(resolve(context.cwd, file), `${JSON.stringify(transaction, null, 2)}\n`, { exclusive: true });
+    await out.note(`sign and send ${file} with ${showWallet(entry.address, network)} within an hour`);
+  }
+  if (link !== null) await out.line(link);
+  return 'unsigned';
+}

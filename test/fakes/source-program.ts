@@ -1,0 +1,7 @@
+// How a test starts the program from its sources as another process.
+import { fileURLToPath } from 'node:url';
+import type { Context } from '../../src/core/context.ts';
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+export const SOURCE_PROGRAM: Context['self'] = { command: process.execPath, args: ['--import', here('ts-hooks.mjs'), here('cocoon.ts')] };
