@@ -1,76 +1,71 @@
-// NVIDIA's collateral for one GPU or switch: the reference manifests of its driver and VBIOS, and OCSP answers about the
-// certificates of its chain and of the manifests' signers. Refuses chains that are too short to ask about.
-import { ConfigError } from '../../core/errors.ts';
+// NVIDIA's collateral for GPUs and switches: the reference manifests of drivers and VBIOSes, and OCSP answers about the
+// certificates of the devices' chains and of the manifests' signers. Gives the shape that src/tee/nvidia/bundle.ts reads.
+// Refuses chains that are too short to ask about.
+import { malformed } from '../refusal.ts';
+import type { NvidiaDevice } from '../nvidia/bundle.ts';
+import { gpuClaimsOf, switchClaimsOf } from '../nvidia/opaque.ts';
+import { parseSpdm } from '../nvidia/parse-spdm.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { field } from './document.ts';
-import type { DocumentContent, DocumentSpec } from './document.ts';
-import { unusable } from './errors.ts';
 import { ocspDocument } from './ocsp.ts';
 import { rimDocument, signersOfRim } from './rim.ts';
 import type { CollateralSource } from './source.ts';
 
-/** What NVIDIA must be asked about one piece of evidence. */
-export interface GpuQuestion {
-  /** As `NV_GPU_DRIVER_GH100_550.90.07`; null for a switch, which has no driver of its own. */
-  readonly driverRimId: string | null;
-  /** As `NV_GPU_VBIOS_1010_0200_882_96005E0001` or `NV_SWITCH_BIOS_5612_0002_890_9610550001`. */
-  readonly vbiosRimId: string;
-  /** The device's certificates, leaf (attestation key) first, root last. */
-  readonly deviceChain: readonly X509[];
+/** UNTRUSTED: `collateral` of an NVIDIA bundle. */
+export interface NvidiaCollateralTexts {
+  /** Manifests as the XML text that NVIDIA signed. */
+  readonly rims: readonly { readonly id: string; readonly rim: string }[];
+  /** DER of the OCSPResponse and nonce of the request that it answers, both in hexadecimal. One for each of `ocspSubjects`. */
+  readonly ocsp: readonly { readonly response: string; readonly nonce: string }[];
 }
 
-/** An OCSP answer, and the nonce of the question that it answers. */
-export interface OcspText {
-  /** DER of the OCSPResponse in hexadecimal. */
-  readonly response: string;
-  /** 32 bytes in hexadecimal. */
-  readonly nonce: string;
-}
+type DeviceQuestion = Pick<NvidiaDevice, 'architecture' | 'evidence' | 'chain'>;
 
-/** UNTRUSTED. Manifests as the XML text that NVIDIA signed. */
-export interface GpuCollateralTexts {
-  readonly driver_rim: string | null;
-  readonly vbios_rim: string;
-  /** One for each certificate of `ocspSubjects`, in its order, without repetitions. */
-  readonly ocsp: readonly OcspText[];
+/** Opaque field with the name of a Blackwell chip; where it is absent NVIDIA's tools take the first of the family. */
+const CHIP_INFO = 35;
+const FIRST_BLACKWELL = 'GB100';
+const MIN_CHAIN = 3;
+
+/** Ids of the manifests that a device's evidence must match: VBIOS, then driver where there is one. Throws AttestationError. */
+export function rimIdsOf({ architecture, evidence }: DeviceQuestion): string[] {
+  const { opaque } = parseSpdm(evidence);
+  const plain = (version: string): string => version.replaceAll('.', '').toUpperCase();
+  if (architecture === 'LS10') return [`NV_SWITCH_BIOS_5612_0002_890_${plain(switchClaimsOf(opaque).vbiosVersion)}`];
+  const { project, projectSku, chipSku, vbiosVersion, driverVersion } = gpuClaimsOf(opaque);
+  const vbios = `NV_GPU_VBIOS_${project}_${projectSku}_${chipSku}_${plain(vbiosVersion)}`.toUpperCase();
+  if (architecture === 'HOPPER') return [vbios, `NV_GPU_DRIVER_GH100_${driverVersion}`];
+  const chip = Buffer.from(opaque.get(CHIP_INFO) ?? new Uint8Array(0)).toString('latin1').replace(/\0+$/, '') || FIRST_BLACKWELL;
+  if (!/^[A-Z0-9]{1,16}$/.test(chip)) throw malformed(`the chip name of the GPU is ${JSON.stringify(chip.slice(0, 32))}, expected letters and digits`);
+  return [vbios, `NV_GPU_CC_DRIVER_${chip}_${driverVersion}`];
 }
 
 /**
- * Which certificates OCSP is asked about, each with its issuer: of the device's chain everything but the leaf, which the
- * device itself has issued for one boot, and the root; of a manifest's signers everything but the root.
+ * Which certificates OCSP is asked about, each with its issuer: of a device's chain everything but the leaf, which the
+ * device itself has made, and the root; of a manifest's signers everything but the root. Without repetitions.
  */
-export function ocspSubjects(deviceChain: readonly X509[], signerChains: readonly (readonly X509[])[]): [subject: X509, issuer: X509][] {
-  const pairs = [deviceChain.slice(1), ...signerChains].flatMap((chain) => chain.slice(0, -1).flatMap((subject, index): [X509, X509][] => {
+export function ocspSubjects(deviceChains: readonly (readonly X509[])[], signerChains: readonly (readonly X509[])[]): [subject: X509, issuer: X509][] {
+  const chains = [...deviceChains.map((chain) => chain.slice(1)), ...signerChains];
+  const pairs = chains.flatMap((chain) => chain.slice(0, -1).flatMap((subject, index): [X509, X509][] => {
     const issuer = chain[index + 1];
     return issuer === undefined ? [] : [[subject, issuer]];
   }));
-  const seen = new Set<string>();
-  return pairs.filter(([{ der }]) => {
-    const key = Buffer.from(der).toString('base64');
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
-}
-
-/** The manifests that one device needs: VBIOS, then driver where there is one. */
-export function rimDocuments({ driverRimId, vbiosRimId }: Pick<GpuQuestion, 'driverRimId' | 'vbiosRimId'>): DocumentSpec[] {
-  return [rimDocument(vbiosRimId), ...(driverRimId === null ? [] : [rimDocument(driverRimId)])];
+  return [...new Map(pairs.map((pair) => [Buffer.from(pair[0].der).toString('base64'), pair])).values()];
 }
 
 /**
- * Gets what is needed to verify one piece of evidence; devices of the same kind share manifests and most answers.
- * UNTRUSTED until the GPU verifier has judged it. Errors as of `CollateralSource.get`.
+ * Gets what is needed to verify some devices of one machine; devices of the same kind share manifests and most answers.
+ * UNTRUSTED until the GPU verifier has judged it. Throws AttestationError when a device does not say what it is, and as
+ * `CollateralSource.get`.
  */
-export async function assembleGpuCollateral(source: CollateralSource, question: GpuQuestion, signal?: AbortSignal): Promise<GpuCollateralTexts> {
-  if (question.deviceChain.length < 3) {
-    throw new ConfigError('E_CONFIG', `the device's chain has ${question.deviceChain.length} certificates, expected at least 3`);
+export async function assembleGpuCollateral(source: CollateralSource, devices: readonly DeviceQuestion[], signal?: AbortSignal): Promise<NvidiaCollateralTexts> {
+  for (const { chain } of devices) {
+    if (chain.length < MIN_CHAIN) throw malformed(`the chain of the device has ${chain.length} certificates, expected at least ${MIN_CHAIN}`);
   }
-  const rims = (await source.get(rimDocuments(question), signal)).map((content) => field(content, 'rim', 'the collateral of the GPU'));
-  const [vbios, driver = null] = rims;
-  if (vbios === undefined) throw unusable('the collateral of the GPU');
-  const subjects = ocspSubjects(question.deviceChain, rims.map((rim) => signersOfRim(rim, 'the collateral of the GPU')));
+  const ids = [...new Set(devices.flatMap(rimIdsOf))];
+  const manifests = await source.get(ids.map(rimDocument), signal);
+  const rims = ids.map((id, index) => ({ id, rim: field(manifests[index] ?? {}, 'rim', `RIM ${id}`) }));
+  const subjects = ocspSubjects(devices.map(({ chain }) => chain), rims.map(({ id, rim }) => signersOfRim(rim, `RIM ${id}`)));
   const answers = await source.get(subjects.map(([subject, issuer]) => ocspDocument(subject, issuer)), signal);
-  const ocspOf = (content: DocumentContent): OcspText => ({ response: field(content, 'response', 'an OCSP answer'), nonce: field(content, 'nonce', 'an OCSP answer') });
-  return { driver_rim: driver, vbios_rim: vbios, ocsp: answers.map(ocspOf) };
+  const text = 'the OCSP answer';
+  return { rims, ocsp: answers.map((content) => ({ response: field(content, 'response', text), nonce: field(content, 'nonce', text) })) };
 }

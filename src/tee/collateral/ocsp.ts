@@ -1,10 +1,11 @@
 // Asks NVIDIA's OCSP responder about one certificate (RFC 6960) and reads from the answer what a cache must know: whether it
 // is an answer about this certificate, and until when it holds. Its signature and status are for the verifier.
-// Refuses error statuses, answers about another certificate, and bytes that are not strict DER.
+// Refuses error statuses, answers about another certificate or to another request, and bytes that are not strict DER.
 import { createHash, randomBytes } from 'node:crypto';
 import { equalBytes, toHex } from '../../core/bytes.ts';
 import { contextTag, DerReader, TAG } from '../der.ts';
 import { derElement, derOctetString, derOid, derSequence, derUnsigned } from '../der-write.ts';
+import { MAX_OCSP_BYTES, parseOcsp } from '../nvidia/parse-ocsp.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { hexField, parsing } from './document.ts';
 import type { DocumentSpec } from './document.ts';
@@ -12,9 +13,7 @@ import { unusable } from './errors.ts';
 import { DEFAULT_SERVICES } from './service-url.ts';
 
 export const OCSP_NONCE_BYTES = 32;
-const MAX_RESPONSE_BYTES = 64 * 1024;
-const OID = { sha384: '2.16.840.1.101.3.4.2.2', nonce: '1.3.6.1.5.5.7.48.1.2', basic: '1.3.6.1.5.5.7.48.1.1' } as const;
-const STATUS = ['successful', 'malformedRequest', 'internalError', 'tryLater', 'reserved', 'sigRequired', 'unauthorized'];
+const OID = { sha384: '2.16.840.1.101.3.4.2.2', nonce: '1.3.6.1.5.5.7.48.1.2' } as const;
 const NULL = derElement(TAG.null);
 
 /** The bytes inside the BIT STRING of a certificate's public key, which OCSP hashes. */
@@ -49,44 +48,21 @@ export function ocspDocument(certificate: X509, issuer: X509, nonce: Uint8Array 
   return {
     id: `nvidia-ocsp-${fingerprint.slice(0, 40)}`, what, mediaTypes: /^application\/ocsp-response\b/i,
     request: {
-      url: DEFAULT_SERVICES.nvidiaOcsp, method: 'POST', maxBytes: MAX_RESPONSE_BYTES, body: ocspRequest(certificate, issuer, nonce),
+      url: DEFAULT_SERVICES.nvidiaOcsp, method: 'POST', maxBytes: MAX_OCSP_BYTES, body: ocspRequest(certificate, issuer, nonce),
       headers: { 'content-type': 'application/ocsp-request', accept: 'application/ocsp-response' },
     },
     decode: ({ body }) => ({ response: toHex(body), nonce: toHex(nonce) }),
     expiresAtMs(content) {
-      hexField(content, 'nonce', what);
-      return parsing(what, () => endOfResponse(hexField(content, 'response', what), certificate, what));
+      return endOfResponse(hexField(content, 'response', what), hexField(content, 'nonce', what), certificate, what);
     },
   };
 }
 
-/** `OCSPResponse ::= SEQUENCE { responseStatus, responseBytes [0] }`; the end of the answer about `certificate`, or null without one. */
-function endOfResponse(der: Uint8Array, certificate: X509, what: string): number | null {
-  const input = DerReader.of(der, 'OCSP response', MAX_RESPONSE_BYTES);
-  const outer = input.nested('OCSP response');
-  input.end();
-  const status = outer.element(TAG.enumerated, 'response status').content[0] ?? 0;
-  if (status !== 0) throw unusable(`${what}: the responder says ${STATUS[status] ?? `status ${status}`}`);
-  const wrapper = outer.nested('response bytes', contextTag(0, true)).nested('response bytes');
-  const type = wrapper.oid('response type');
-  if (type !== OID.basic) throw unusable(`${what}: the response is of type ${type}, expected ${OID.basic}`);
-  const basic = DerReader.of(wrapper.octetString('basic response'), 'basic response', MAX_RESPONSE_BYTES).nested('basic response');
-  const data = basic.nested('response data');
-  data.optional(contextTag(0, true), 'version');
-  data.any('responder id');
-  data.time('produced at');
-  const responses = data.nested('responses');
-  while (!responses.done) {
-    const single = responses.nested('response');
-    const id = single.nested('certificate id');
-    id.any('hash algorithm');
-    id.octetString('issuer name hash');
-    id.octetString('issuer key hash');
-    const isAsked = equalBytes(id.unsigned('serial number', 21), certificate.serial);
-    single.any('certificate status');
-    single.time('this update');
-    const next = single.optionalNested('next update', contextTag(0, true));
-    if (isAsked) return next === null ? null : next.time('next update');
-  }
-  throw unusable(`${what}: the response is about another certificate`);
+/** The end of the answer about `certificate` in milliseconds since the Unix epoch, or null where it names none. */
+function endOfResponse(der: Uint8Array, nonce: Uint8Array, certificate: X509, what: string): number | null {
+  const response = parsing(what, () => parseOcsp(der));
+  if (response.nonce === null || !equalBytes(response.nonce, nonce)) throw unusable(`${what}: the response does not repeat the nonce of the request`);
+  const answer = response.answers.find(({ serial }) => equalBytes(serial, certificate.serial));
+  if (answer === undefined) throw unusable(`${what}: the response is about another certificate`);
+  return answer.nextUpdate;
 }
