@@ -24,7 +24,7 @@ const DEFAULTS: NetworkParams = {
 const MULTIPLIERS = ['prompt', 'cached', 'completion', 'reasoning'] as const;
 
 export function declare(command: Command): void {
-  declareParams(command, '2, 1, 2d, 1d, 1, 1');
+  declareParams(command, ['2', '1', '2d', '1d', '1', '1']);
   for (const kind of MULTIPLIERS) command.option(`--${kind}-multiplier <n>`, `price of ${kind} tokens in ten-thousandths of the price (default: ${MULTIPLIER_ONE})`, wholeNumber(0, 1_000_000_000));
   declareSending(command);
 }

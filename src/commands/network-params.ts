@@ -9,9 +9,9 @@ import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
 
 export function declare(command: Command): void {
-  declareParams(command, 'as they are');
+  declareParams(command);
   declareSending(command);
-  command.addHelpText('after', 'The first call announces the change; the same call after a day executes it.');
+  command.addHelpText('after', '\nWhat is not given stays as it is. The first call announces the change; the same call after a day executes it.');
 }
 
 export async function run(invocation: Invocation): Promise<void> {

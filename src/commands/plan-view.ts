@@ -1,4 +1,5 @@
 // A plan and what became of it, as a table for people and as JSON: amounts in TON there, nanoTON strings here.
+import { Address } from '@ton/core';
 import { lastAttempt } from '../chain/sending/record.ts';
 import { formatTon } from '../core/units.ts';
 import { renderTable } from './table-view.ts';
@@ -40,6 +41,19 @@ export async function renderPlan({ network, entry, messages, feesNano }: ShownPl
   const bodies = withMessages ? messages.map((message, index) => `message ${index + 1} mode ${message.message.mode} ${bocOf(message)}\n`).join('') : '';
   return `network ${network.name}, from ${entry.label} ${showWallet(entry.address, network)}, ${fees}\n${table}${bodies}`;
 }
+
+/** The plan's facts for people: nanoTON as TON, raw addresses as their network writes them. */
+export function renderFacts({ facts }: Plan, network: ChainNetwork): string {
+  return Object.entries(facts).map(([name, value]) => {
+    if (name.endsWith('Nano')) return `${words(name.slice(0, -'Nano'.length))} ${formatTon(BigInt(value))} TON\n`;
+    if (!/^0:[0-9a-f]{64}$/.test(value)) return `${words(name)} ${value}\n`;
+    const address = Address.parseRaw(value);
+    return `${words(name)} ${name === 'owner' ? showWallet(address, network) : showContract(address, network)}\n`;
+  }).join('');
+}
+
+/** `clientContract` → `client contract`. */
+const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** What became of it. */
 export function carriedOutData({ record, hops, resumed, feesNano }: CarriedOut): { [key: string]: JsonValue } {

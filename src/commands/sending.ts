@@ -12,7 +12,7 @@ import { writeFileAtomic } from '../core/files.ts';
 import { formatTon } from '../core/units.ts';
 import { pollMsOf, withAccess } from './chain.ts';
 import { declarePassphrase, passphraseOf } from './passphrase.ts';
-import { carriedOutData, planData, renderPlan } from './plan-view.ts';
+import { carriedOutData, planData, renderFacts, renderPlan } from './plan-view.ts';
 import { chooseKey, keystoreOf, showWallet, walletOf } from './wallets.ts';
 import type { Command } from 'commander';
 import type { TonAccess } from '../chain/access/types.ts';
@@ -81,7 +81,7 @@ async function carryOutPlan(invocation: Invocation, network: ChainNetwork, acces
   if (done.resumed) await out.note('this transfer had been begun before: it was not made a second time');
   const hash = lastAttempt(done.record).transaction?.hash ?? '-';
   await out.line(`confirmed ${hash} fees ${formatTon(done.feesNano)} TON`);
-  for (const [name, value] of Object.entries(plan.facts)) await out.line(`${name} ${value}`);
+  await out.text(renderFacts(plan, network));
   return 'sent';
 }
 

@@ -96,7 +96,7 @@ export const CODES = {
   E_KEYSTORE: {
     exit: 4, retryable: false,
     cause: 'The key file is damaged or was altered, so no key was taken from it.',
-    action: 'Restore the file from a backup (`cocoon wallet import --restore FILE`).',
+    action: 'Move the file away and restore it from a backup (`cocoon wallet import --backup FILE`).',
   },
   E_WALLET_BUSY: {
     exit: 4, retryable: true,

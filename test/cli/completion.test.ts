@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { main } from '../../src/main.ts';
-import { describeCommands } from '../../src/commands/program.ts';
 import { COMMANDS } from '../../src/commands/table.ts';
 import { fakeContext } from '../fakes/context.ts';
 
