@@ -147,6 +147,31 @@ function compareTx(kind: Kind, c: UnitCase, tx: Tx, before: Cell, after: Cell, c
   if (pool !== undefined) compare('storage', 'with a pool field (H9)', 'without');
 }
 
+interface Hardened {
+  unit: Record<string, { rule: string; note: string; expected: Partial<Outcome> }>;
+  pool: { cases: string[] };
+  flows: Record<string, string>;
+}
+
+/** The one list of cases that a rule changes. */
+export const hardened = JSON.parse(readFileSync(new URL('hardened-cases.json', import.meta.url), 'utf8')) as Hardened;
+
+/** Replays one case against the vector, or against the list where a rule changes it; empty when all is as it must be. */
+export async function checkUnit(kind: Kind, c: UnitCase, code: Cell): Promise<string[]> {
+  const changed = hardened.unit[c.id];
+  if (changed !== undefined) {
+    const got = JSON.stringify(await unitOutcome(c, code));
+    return got === JSON.stringify(changed.expected) ? [] : [`outcome is ${got}, expected ${JSON.stringify(changed.expected)}`];
+  }
+  const problems = await replayUnit(kind, c, code);
+  if (!hardened.pool.cases.includes(c.id)) return problems;
+  const { stored, expected } = await poolAfter(c, code);
+  const others = problems.filter((problem) => problem !== POOL_FIELD);
+  return stored === expected && others.length < problems.length ? others : [...others, `pool is ${stored}, expected ${expected}`];
+}
+
+const POOL_FIELD = 'storage is with a pool field (H9), expected without';
+
 interface FlowTx {
   account: string;
   compute?: { exit_code?: number; skipped?: string };

@@ -125,6 +125,11 @@ let shared: Promise<Executor> | undefined;
 /** The executor of this process: making one costs a second, running it costs milliseconds. */
 export const executor = async (): Promise<Executor> => (shared ??= Executor.create());
 
+/** Forgets the executor; after an abort inside it (a mutant can cause one) the next run needs a new one. */
+export const resetExecutor = (): void => {
+  shared = undefined;
+};
+
 export class World {
   readonly #executor: Executor;
   readonly #config: string;

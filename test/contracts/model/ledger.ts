@@ -10,8 +10,16 @@ import type { Tx } from '../world.ts';
 /** A request of a child, on its way to the proxy or on its way back. */
 interface Request { child: string; op: number; coins: bigint; proxyPart: bigint; back: boolean }
 
-/** Reads a request of a child of ours from a message; undefined for every other message. */
+const parsed = new WeakMap<Message, Request | 'none'>();
+
+/** The request of a child of ours in a message, read once; undefined for every other message. */
 export function requestOf(m: Message, net: Network): Request | undefined {
+  let request = parsed.get(m);
+  if (request === undefined) parsed.set(m, request = readRequest(m, net) ?? 'none');
+  return request === 'none' ? undefined : request;
+}
+
+function readRequest(m: Message, net: Network): Request | undefined {
   if (m.info.type !== 'internal') return undefined;
   const back = m.info.bounced && opOf(m.body) === 0xfffffffe;
   if (m.info.bounced && !back) return undefined;
