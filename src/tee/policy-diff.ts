@@ -42,6 +42,7 @@ function effectOf(rule: FieldRule, from: unknown, to: unknown): DiffEffect | nul
       if (from === to) return null;
       return from === null ? 'stronger' : to === null ? 'weaker' : 'other';
     }
+    case 'exact': return from === to ? null : 'other';
   }
 }
 

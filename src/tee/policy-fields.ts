@@ -5,9 +5,10 @@ import { z } from 'zod';
 /**
  * How a change of the field is to be judged. `allow`: every further entry lets more pass, and null lets everything pass;
  * `require`: every further entry lets less pass; `permit` and `demand`: a flag that weakens or strengthens when true;
- * `minimum` and `maximum`: bounds, null for none; `permitBits` and `demandBits`: masks of bits; `pin`: one value, null for any.
+ * `minimum` and `maximum`: bounds, null for none; `permitBits` and `demandBits`: masks of bits; `pin`: one value, null for any;
+ * `exact`: a value whose changes are neither.
  */
-export type FieldRule = 'allow' | 'require' | 'permit' | 'demand' | 'minimum' | 'maximum' | 'permitBits' | 'demandBits' | 'pin';
+export type FieldRule = 'allow' | 'require' | 'permit' | 'demand' | 'minimum' | 'maximum' | 'permitBits' | 'demandBits' | 'pin' | 'exact';
 
 export interface PolicyField<S extends z.ZodType = z.ZodType> {
   readonly schema: S;
@@ -117,8 +118,23 @@ const SEV_SNP = {
   chip_ids: field(list(hex(64)).nullable().default(null), 'allow', 'chips that are accepted (64 bytes); without it, any genuine one is'),
 };
 
+const versions = list(z.string().min(1).max(64)).nullable().default(null);
+
+const NVIDIA = {
+  gpu_count: field(z.int().min(0).max(16).nullable().default(null), 'exact', 'how many GPUs there must be, without which a verdict on GPUs stays incomplete; with it, GPU evidence must be there'),
+  switch_count: field(z.int().min(0).max(16).default(0), 'exact', 'how many switches there must be'),
+  modes: field(list(z.enum(['single', 'multi', 'protected-pcie'])).default(['single', 'multi']), 'allow', 'modes of GPUs; "protected-pcie" leaves the links between them in the clear'),
+  fwid: field(z.enum(['required', 'when-reported']).default('required'), 'pin', '"when-reported" for drivers before 550, which do not report the firmware that holds the signing key'),
+  require_system_mode: field(flag(true), 'demand', 'the guest must state that confidential computing is on and developer tools are off'),
+  allow_certificate_hold: field(flag(false), 'permit', 'true: a certificate that OCSP calls on hold is accepted'),
+  ocsp_max_age_hours: field(z.int().min(1).max(24 * 365).nullable().default(null), 'maximum', 'largest age of OCSP answers in hours; without it, their own next update counts'),
+  driver_versions: field(versions, 'allow', 'driver versions that are accepted; without it, any that NVIDIA has a manifest for'),
+  vbios_versions: field(versions, 'allow', 'VBIOS versions that are accepted; without it, any that NVIDIA has a manifest for'),
+  devices: field(list(z.string().regex(/^[0-9a-f]{2,40}$/, 'expected lower-case hexadecimal digits')).nullable().default(null), 'allow', 'devices that are accepted, by the serial number of their identity certificate; without it, any'),
+};
+
 /** Kinds of evidence that a policy can accept. */
-export const EVIDENCE_FAMILIES = ['tdx', 'sgx', 'sev-snp'] as const;
+export const EVIDENCE_FAMILIES = ['tdx', 'sgx', 'sev-snp', 'nvidia'] as const;
 export type PolicyFamily = (typeof EVIDENCE_FAMILIES)[number];
 
 const TOP = {
@@ -140,10 +156,11 @@ export const POLICY_SECTIONS: readonly (readonly [name: '' | PolicyFamily, about
   ['tdx', 'Intel TDX guests', TDX],
   ['sgx', 'Intel SGX enclaves', SGX],
   ['sev-snp', 'AMD SEV-SNP guests', SEV_SNP],
+  ['nvidia', 'NVIDIA GPUs and switches', NVIDIA],
 ];
 
 /** A whole policy file. Absent fields have their strict defaults; unknown ones are an error. */
 export const PolicyDocument = z.strictObject({
-  version: z.literal(1), ...shapeOf(TOP), tdx: section(TDX), sgx: section(SGX), 'sev-snp': section(SEV_SNP),
+  version: z.literal(1), ...shapeOf(TOP), tdx: section(TDX), sgx: section(SGX), 'sev-snp': section(SEV_SNP), nvidia: section(NVIDIA),
 });
 export type PolicyDocument = z.infer<typeof PolicyDocument>;

@@ -6,6 +6,7 @@ import { ConfigError } from '../core/errors.ts';
 import { FORBIDDEN_IMAGE_HASHES } from './image-hash.ts';
 import { checkDcapPolicy } from './dcap/policy.ts';
 import type { DcapPolicy, SgxMeasurement, TcbPolicy, TdxMeasurement } from './dcap/policy.ts';
+import type { NvidiaPolicy } from './nvidia/policy.ts';
 import { PolicyDocument } from './policy-fields.ts';
 import type { PolicyFamily } from './policy-fields.ts';
 import type { SnpFirmware } from './snp/parse-report.ts';
@@ -19,6 +20,8 @@ export interface AttestationPolicy {
   readonly dcap: DcapPolicy;
   /** Null refuses the kind of evidence. */
   readonly snp: SnpPolicy | null;
+  /** Null refuses the kind of evidence. */
+  readonly nvidia: NvidiaPolicy | null;
 }
 
 /** The document of a policy without any field: every default. */
@@ -58,6 +61,7 @@ export function policyOfDocument(document: PolicyDocument, name: string): Attest
   const policy: AttestationPolicy = {
     dcap: { tdx: accepts('tdx') ? tdxPolicy(document.tdx) : null, sgx: accepts('sgx') ? sgxPolicy(document.sgx) : null },
     snp: accepts('sev-snp') ? snpPolicy(document['sev-snp']) : null,
+    nvidia: accepts('nvidia') ? nvidiaPolicy(document.nvidia) : null,
   };
   checkDcapPolicy(policy.dcap);
   checkSnp(document['sev-snp']);
@@ -118,6 +122,16 @@ function snpPolicy(part: PolicyDocument['sev-snp']): SnpPolicy {
     authorKeyDigests: part.author_key_digests === null ? null : bytes(part.author_key_digests),
     hostData: part.host_data === null ? null : fromHex(part.host_data), chipIds: part.chip_ids === null ? null : bytes(part.chip_ids),
     measurements: named(part.measurements), imageHashes: named(part.image_hashes), anyMeasurement: part.any_measurement,
+  };
+}
+
+const HOUR_MS = 3_600_000;
+
+function nvidiaPolicy(part: PolicyDocument['nvidia']): NvidiaPolicy {
+  return {
+    gpuCount: part.gpu_count, switchCount: part.switch_count, modes: part.modes, fwid: part.fwid, requireSystemMode: part.require_system_mode,
+    allowCertificateHold: part.allow_certificate_hold, ocspMaxAgeMs: part.ocsp_max_age_hours === null ? null : part.ocsp_max_age_hours * HOUR_MS,
+    driverVersions: part.driver_versions, vbiosVersions: part.vbios_versions, devices: part.devices,
   };
 }
 

@@ -8,6 +8,7 @@ import { POLICY_SECTIONS } from '../../src/tee/policy-fields.ts';
 import type { PolicyDocument } from '../../src/tee/policy-fields.ts';
 import { defaultPolicyDocument, parsePolicy, policyOfDocument } from '../../src/tee/policy-file.ts';
 import { policyToml } from '../../src/tee/policy-text.ts';
+import { STRICT_NVIDIA_POLICY } from '../../src/tee/nvidia/policy.ts';
 import { STRICT_SNP_POLICY } from '../../src/tee/snp/policy.ts';
 
 const parse = (text: string): Promise<PolicyDocument> => parsePolicy(text, 'p');
@@ -43,7 +44,7 @@ describe('parsePolicy', () => {
   it('a policy without fields has the strict defaults of every verifier', async () => {
     const document = await parse('version = 1');
     expect(document).toEqual(defaultPolicyDocument());
-    expect(policyOfDocument(document, 'p')).toEqual({ dcap: { tdx: DEFAULT_TDX_POLICY, sgx: DEFAULT_SGX_POLICY }, snp: STRICT_SNP_POLICY });
+    expect(policyOfDocument(document, 'p')).toEqual({ dcap: { tdx: DEFAULT_TDX_POLICY, sgx: DEFAULT_SGX_POLICY }, snp: STRICT_SNP_POLICY, nvidia: STRICT_NVIDIA_POLICY });
   });
 
   it('reads every kind of value, from TOML and from JSON alike', async () => {
@@ -74,7 +75,7 @@ describe('parsePolicy', () => {
     ['[tdx]\nadvisories = [{ id = "INTEL-SA-00837", till = "" }]', 'unknown field "tdx.advisories.0.till"'],
     ['[sev-snp]\nminimum_tcb = { Genua = { bootloader = 1, tee = 0, snp = 0, microcode = 0 } }', 'unknown field "sev-snp.minimum_tcb.Genua"'],
     ['[sev-snp]\nminimum_tcb = { Genoa = { bootloader = 1, tee = 0, snp = 0, microcode = 0, x = 1 } }', 'unknown field "sev-snp.minimum_tcb.Genoa.x"'],
-    ['[nvidia]\n', 'unknown field "nvidia"'],
+    ['[gpu]\n', 'unknown field "gpu"'],
   ])('an unknown field is an error inside a value: %s', async (text, message) => {
     expect(await refusal(`version = 1\n${text}`)).toContain(message);
   });
@@ -131,6 +132,7 @@ describe('diffPolicies', () => {
       '[sev-snp]\nminimum_tcb = { Genoa = { bootloader = 9, tee = 0, snp = 24, microcode = 84 } }', { 'sev-snp.minimum_tcb': 'other' },
     ],
     ['', '[sev-snp]\nminimum_tcb = { Turin = { bootloader = 0, tee = 0, snp = 0, microcode = 0 } }', { 'sev-snp.minimum_tcb': 'stronger' }],
+    ['', '[nvidia]\ngpu_count = 1\nocsp_max_age_hours = 24', { 'nvidia.gpu_count': 'other', 'nvidia.ocsp_max_age_hours': 'stronger' }],
     [`[sev-snp]\nhost_data = "${HASH}"`, '', { 'sev-snp.host_data': 'weaker' }],
   ])('%j to %j', async (before, after, wanted) => {
     expect(await effects(before, after)).toEqual(wanted);
