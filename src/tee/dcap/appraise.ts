@@ -26,21 +26,25 @@ export const TCB_CHECKS = ['evaluation-number', 'tcb-status', 'advisories', 'col
 export const TDX_CHECKS = [...TCB_CHECKS, 'td-debug', 'td-migratable', 'td-sept-ve', 'td-attributes', 'td-xfam', 'service-td', 'measurement'] as const;
 export const SGX_CHECKS = [...TCB_CHECKS, 'enclave-debug', 'enclave-attributes', 'measurement'] as const;
 
-/** Records every check of the policy for the evidence's kind. `nowMs` in milliseconds since the Unix epoch. */
-export function appraise(verified: VerifiedQuote, policy: DcapPolicy, nowMs: number, binding: Binding, checks: CheckList): void {
+/**
+ * Records every check of the policy for the evidence's kind. `nowMs` in milliseconds since the Unix epoch. Returns until
+ * when the policy itself lets the result stand (a grace period, an advisory's date, an age); Infinity for as long as the collateral.
+ */
+export function appraise(verified: VerifiedQuote, policy: DcapPolicy, nowMs: number, binding: Binding, checks: CheckList): number {
   const { body } = verified.quote;
   const family = body.tee === 'tdx' ? policy.tdx : policy.sgx;
   if (family === null) {
     checks.check(false, { name: 'evidence-kind', seen: body.tee.toUpperCase(), wanted: 'a kind that the policy accepts', meaning: 'the policy is for other hardware' });
-    return;
+    return Infinity;
   }
-  appraiseTcb(verified, family.tcb, nowMs, checks);
+  const untilMs = appraiseTcb(verified, family.tcb, nowMs, checks);
   if (body.tee === 'tdx' && policy.tdx !== null) appraiseTd(body.report, policy.tdx, checks);
   if (body.tee === 'sgx' && policy.sgx !== null) appraiseEnclave(body.report, policy.sgx, checks);
   appraiseReportData(body.report.reportData, binding, checks);
+  return untilMs;
 }
 
-function appraiseTcb(verified: VerifiedQuote, policy: TcbPolicy, nowMs: number, checks: CheckList): void {
+function appraiseTcb(verified: VerifiedQuote, policy: TcbPolicy, nowMs: number, checks: CheckList): number {
   const { status, advisories, supersededMs, evaluationDataNumber, collateralIssuedMs, pck } = verified;
   checks.check(evaluationDataNumber >= policy.minEvaluationDataNumber, {
     name: 'evaluation-number', seen: String(evaluationDataNumber), wanted: `at least ${policy.minEvaluationDataNumber}`,
@@ -55,7 +59,8 @@ function appraiseTcb(verified: VerifiedQuote, policy: TcbPolicy, nowMs: number, 
     wanted: `${policy.statuses.join(' or ') || 'none'}${outdated && named ? `, within ${policy.graceDays} days` : ''}`,
     meaning: MEANING[status] ?? 'the platform has known weaknesses',
   });
-  const refusedIds = status === 'UpToDate' ? [] : advisories.filter((id) => !policy.advisories.some((allowed) => allowed.id === id && (allowed.untilMs === null || nowMs <= allowed.untilMs)));
+  const until = status === 'UpToDate' ? [] : advisories.map((id) => ({ id, ms: allowedUntil(policy, id) }));
+  const refusedIds = until.filter(({ ms }) => !(nowMs <= ms)).map(({ id }) => id);
   checks.check(refusedIds.length === 0, {
     name: 'advisories', seen: refusedIds.length === 0 ? advisories.join(', ') || 'none' : refusedIds.join(', '),
     wanted: policy.advisories.map(({ id }) => id).join(', ') || 'none', meaning: 'the platform is open to what these Intel advisories describe',
@@ -70,6 +75,13 @@ function appraiseTcb(verified: VerifiedQuote, policy: TcbPolicy, nowMs: number, 
   if (policy.hosts !== null) {
     checks.check(policy.hosts.includes(ppid), { name: 'host', seen: `PPID ${ppid}`, wanted: `one of ${policy.hosts.length} listed`, meaning: 'the machine is not one that the policy names' });
   } else checks.info('host', `PPID ${ppid}`, 'the policy accepts any machine');
+  const ageEndMs = policy.maxCollateralAgeDays === null ? Infinity : collateralIssuedMs + policy.maxCollateralAgeDays * DAY_MS;
+  return Math.min(ageEndMs, outdated ? graceEndMs : Infinity, ...until.map(({ ms }) => ms));
+}
+
+/** Until when the policy tolerates an advisory: Infinity for ever, -Infinity for one that it does not name. */
+function allowedUntil({ advisories }: TcbPolicy, id: string): number {
+  return Math.max(...advisories.filter((allowed) => allowed.id === id).map(({ untilMs }) => untilMs ?? Infinity));
 }
 
 const MEANING: Readonly<Partial<Record<string, string>>> = {

@@ -45,9 +45,9 @@ export function judgeDcap({ quote: quoteBytes, collateral: collateralJson, polic
     meaning: 'what Intel says about the platform is missing or cannot be read',
   }, () => parseCollateral(collateralJson));
   const verified = quote === null || collateral === undefined ? null : verifyQuote(quote, collateral, rules, checks) ?? null;
-  if (verified !== null) appraise(verified, policy, rules.nowMs, binding ?? {}, checks);
+  const untilMs = verified === null ? null : Math.min(verified.expiresAtMs, appraise(verified, policy, rules.nowMs, binding ?? {}, checks));
   if (quote !== null) checks.skipMissing(namesFor(quote, policy));
-  return { verdict: checks.verdict(verified?.expiresAtMs ?? null), quote, verified };
+  return { verdict: checks.verdict(untilMs !== null && Number.isFinite(untilMs) ? untilMs : null), quote, verified };
 }
 
 /** Every check that a full verification of this quote makes. */

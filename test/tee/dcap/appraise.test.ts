@@ -7,7 +7,7 @@ import { FORBIDDEN_IMAGE_HASHES, tdxImageHash } from '../../../src/tee/image-has
 import { CheckList, earliest, overallOf, refusalOf } from '../../../src/tee/verdict.ts';
 import { AttestationError, ConfigError } from '../../../src/core/errors.ts';
 import { toHex } from '../../../src/core/bytes.ts';
-import { forge, NOW_MS, svns } from '../../fakes/dcap-forge.ts';
+import { DAY_MS, forge, NOW_MS, svns } from '../../fakes/dcap-forge.ts';
 import type { ForgeOptions } from '../../fakes/dcap-forge.ts';
 import { ANY_IMAGE, judgeForged, named, sgxPolicy, summary, tdxPolicy } from './judge.ts';
 
@@ -34,6 +34,15 @@ describe('appraise: TCB', () => {
     expect(summary(judgeForged(outdated, { policy: tcb({ ...whole, advisories: [{ ...advisory, untilMs: NOW_MS }] }) }))).toBe('pass');
     expect(summary(judgeForged(outdated, { policy: tcb({ ...whole, advisories: [{ ...advisory, untilMs: NOW_MS - 1 }] }) }))).toBe('fail advisories');
     expect(summary(judgeForged(outdated))).toBe('fail tcb-status advisories');
+  });
+
+  it('appraise: the verdict expires with the grace period, the advisory or the age that it rests on', () => {
+    const whole = { statuses: ['OutOfDate'] as const, advisories: [advisory], graceDays: 420 };
+    const end = (changes: Partial<TcbPolicy>): number | null => judgeForged(outdated, { policy: tcb({ ...whole, ...changes }) }).verdict.expiresAtMs;
+    expect(end({})).toBe(Date.UTC(2024, 10, 13) + 420 * DAY_MS);
+    expect(end({ graceDays: 500 })).toBe(NOW_MS + 29 * DAY_MS);
+    expect(end({ advisories: [{ ...advisory, untilMs: NOW_MS + 5 }] })).toBe(NOW_MS + 5);
+    expect(end({ maxCollateralAgeDays: 2 })).toBe(NOW_MS + DAY_MS);
   });
 
   it('appraise: a policy without UpToDate refuses UpToDate', () => expect(summary(judgeForged({}, { policy: tcb({ statuses: [] }) }))).toBe('fail tcb-status'));
@@ -197,7 +206,7 @@ describe('judgeDcap: the verdict itself', () => {
       expect(new Set(verdict.checks.map(({ name }) => name)).size).toBe(verdict.checks.length);
       for (const check of verdict.checks) {
         expect([check.name, check.seen.length > 0, check.wanted.length > 0 || check.result === 'info', check.meaning.length > 0]).toEqual([check.name, true, true, true]);
-        expect([check.name, /\.$/.test(check.meaning)]).toEqual([check.name, false]);
+        expect([check.name, check.meaning.endsWith('.')]).toEqual([check.name, false]);
       }
     }
   });
