@@ -1,9 +1,9 @@
 // The certificates that a host passes to its SEV-SNP guest along with a report (GHCB specification 2.03, section 4.1.8.1):
 // a table of GUID, offset and length, ended by zeros. Refuses entries outside the table. The certificates are untrusted.
 import { isZero, toHex } from '../../core/bytes.ts';
+import { AttestationError } from '../../core/errors.ts';
 import { pemOf } from '../collateral/document.ts';
 import { parseX509 } from '../x509/certificate.ts';
-import { AttestationError } from '../../core/errors.ts';
 import { collectFailed } from './failure.ts';
 
 const ENTRY_BYTES = 24;
@@ -37,8 +37,8 @@ export function readCertificateTable(table: Uint8Array): HostCertificates {
 }
 
 function kindOf(guid: Uint8Array): keyof typeof GUIDS | null {
-  const [a, b, c] = [guid.slice(0, 4).reverse(), guid.slice(4, 6).reverse(), guid.slice(6, 8).reverse()];
-  const texts = [toHex(guid), toHex(Buffer.concat([a, b, c, guid.subarray(8)]))];
+  const reversed = (from: number, to: number): Uint8Array => Uint8Array.from(guid.subarray(from, to)).reverse();
+  const texts = [toHex(guid), toHex(Buffer.concat([reversed(0, 4), reversed(4, 6), reversed(6, 8), guid.subarray(8)]))];
   if (texts.includes(GUIDS.vcek)) return 'vcek';
   return texts.includes(GUIDS.vlek) ? 'vlek' : null;
 }

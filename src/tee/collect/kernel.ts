@@ -31,7 +31,7 @@ export const linuxKernel: TeeKernel = {
       for (;;) {
         const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, maxBytes + 1 - length));
         const { bytesRead } = await handle.read(chunk, 0, chunk.byteLength, null);
-        if (bytesRead === 0) return Buffer.concat(chunks, length);
+        if (bytesRead === 0) return new Uint8Array(Buffer.concat(chunks, length));
         length += bytesRead;
         if (length > maxBytes) throw Object.assign(new Error(`${path} has more than ${maxBytes} bytes`), { code: 'EFBIG' });
         chunks.push(chunk.subarray(0, bytesRead));

@@ -1,5 +1,7 @@
 // Intel's collateral from PCS and PCCS: the exact bundle, and refusal of answers that are something else.
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { NetworkError } from '../../../src/core/errors.ts';
 import { assembleDcapCollateral, dcapDocuments, dcapQuestionOf } from '../../../src/tee/collateral/intel.ts';
 import { parseCollateral } from '../../../src/tee/dcap/parse-collateral.ts';
 import { parseQuote } from '../../../src/tee/dcap/parse-quote.ts';
@@ -92,6 +94,21 @@ describe('documents of Intel', () => {
     // Nothing of it was kept.
     world.server.on(URLS[document], ANSWERS[document]);
     expect(await assembleDcapCollateral(world.source(), QUESTION)).toEqual(CASE.collateral);
+  });
+});
+
+describe('dcapDocuments: answers of any kind', () => {
+  const headers = new Map([['tcb-info-issuer-chain', encodeURIComponent(CASE.collateral.tcb_info_issuer_chain)], ['sgx-enclave-identity-issuer-chain', ''], ['sgx-pck-crl-issuer-chain', '%']]);
+  const bodies = [ANSWERS.tcb.body as string, ANSWERS.qe.body as string, ANSWERS.pckCrl.body, ANSWERS.rootCrl.body].map((body) => Buffer.from(body));
+
+  it.each(dcapDocuments(QUESTION).map((spec, index) => [spec.id, spec, bodies[index] ?? Buffer.alloc(0)] as const))('%s: content or E_COLLATERAL, nothing else', (_id, spec, body) => {
+    fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.tuple(fc.nat(body.length - 1), fc.nat(255)).map(([at, value]) => Buffer.from(body).fill(value, at, at + 1))), (bytes) => {
+      try {
+        spec.expiresAtMs(spec.decode({ status: 200, headers, body: bytes }), 0);
+      } catch (error) {
+        expect(error).toBeInstanceOf(NetworkError);
+      }
+    }), { numRuns: 300 });
   });
 });
 
