@@ -9,6 +9,7 @@ import { networkInUse, networksOf } from './chain.ts';
 import { declareParams, paramsChange } from './params-options.ts';
 import { declareSending, sendPlan } from './sending.ts';
 import { wholeNumber } from './values.ts';
+import { showContract } from './wallets.ts';
 import type { Address } from '@ton/core';
 import type { Command } from 'commander';
 import type { ChainNetwork } from '../chain/networks.ts';
@@ -49,7 +50,8 @@ export async function run(invocation: Invocation): Promise<void> {
   });
   if (outcome === 'dry-run' || root === undefined) return;
   await record(invocation, network, root);
-  await out.note(outcome === 'sent' ? `network ${network.name} has its root contract` : 'the root contract is remembered; it exists once the transaction was signed and sent');
+  if (outcome === 'unchanged') out.result({ status: 'unchanged', root: root.toRawString() });
+  await out.note(outcome !== 'unsigned' ? `network ${network.name} has its root contract ${showContract(root, network)}` : 'the root contract is remembered; it exists once the transaction was signed and sent');
 }
 
 async function record({ settings }: Invocation, network: ChainNetwork, root: Address): Promise<void> {

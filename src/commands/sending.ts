@@ -1,7 +1,7 @@
 // What every command that sends has in common: its options, the plan on the screen, the question, the passphrase, the result.
 // Nothing is sent without --yes or a yes at the terminal; a watch-only wallet gets a transaction to sign elsewhere.
 import { join, resolve } from 'node:path';
-import { carryOut, outboxName } from '../chain/plans/carry-out.ts';
+import { carryOut, isBegun, outboxName } from '../chain/plans/carry-out.ts';
 import { checkPlanFunds, estimatePlan, messagesOf } from '../chain/plans/plan.ts';
 import { requireDone } from '../chain/plans/trace.ts';
 import { randomQueryId } from '../chain/signed-payment.ts';
@@ -30,7 +30,7 @@ interface SendingOptions {
 }
 
 /** What became of a plan. */
-export type Outcome = 'sent' | 'dry-run' | 'unsigned';
+export type Outcome = 'sent' | 'dry-run' | 'unsigned' | 'unchanged';
 
 /** How long a transaction for a wallet elsewhere may wait for its signature. */
 const UNSIGNED_VALID_S = 3_600;
@@ -44,12 +44,17 @@ export function declareSending(command: Command): void {
   declarePassphrase(command);
 }
 
-/** Makes the plan for the chosen wallet, shows it, and carries it out as the options say. */
-export async function sendPlan(invocation: Invocation, network: ChainNetwork, make: (context: PlanContext) => Promise<Plan>): Promise<Outcome> {
+/** Makes the plan for the chosen wallet, shows it, and carries it out as the options say. No plan: there is nothing to do. */
+export async function sendPlan(invocation: Invocation, network: ChainNetwork, make: (context: PlanContext) => Promise<Plan | null>): Promise<Outcome> {
   return withAccess(invocation, network, async (access) => {
     const { signal } = invocation.context;
     const entry = await chooseKey(invocation, network);
     const plan = await make({ access, signal, wallet: entry.address });
+    if (plan === null) {
+      invocation.out.result({ status: 'unchanged' });
+      await invocation.out.note('it is so already: nothing was sent');
+      return 'unchanged';
+    }
     const { unsigned }: SendingOptions = invocation.options;
     if (entry.kind === 'watch' || unsigned !== undefined) return writeUnsigned(invocation, network, access, entry, plan);
     return carryOutPlan(invocation, network, access, entry, plan);
@@ -67,13 +72,15 @@ async function carryOutPlan(invocation: Invocation, network: ChainNetwork, acces
   if (dryRun) await out.text(await renderPlan(shown, true));
   else await out.note((await renderPlan(shown, false)).trimEnd());
   for (const warning of plan.warnings) await out.warn(warning);
-  checkPlanFunds(wallet, messages, estimate);
+  const folder = outboxFolder(invocation, network, wallet);
+  // What was begun may be paid already.
+  if (dryRun || !await isBegun(plan, { folder, wallet, id })) checkPlanFunds(wallet, messages, estimate);
   if (dryRun) return 'dry-run';
   await confirm(invocation, `Send this from ${entry.label}?`);
   const passphrase = await passphraseOf(invocation, { subject: `key ${entry.label}`, purpose: 'unlock' });
   const { signer } = await keystoreOf(invocation).unlock(entry.label, passphrase);
   const done = await carryOut(plan, {
-    access, wallet, signer, id, signal, folder: outboxFolder(invocation, network, wallet), timeoutMs: settings.durationMs('timeout'), pollMs: pollMsOf(network),
+    access, wallet, signer, id, signal, folder, timeoutMs: settings.durationMs('timeout'), pollMs: pollMsOf(network),
     onConfirmed: () => out.detail('the wallet\'s transaction is confirmed, following its messages'),
   });
   out.result({ ...carriedOutData(done), ...planData({ ...shown, feesNano: done.feesNano }, false) });

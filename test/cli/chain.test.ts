@@ -311,6 +311,39 @@ describe('cocoon: what goes wrong on the chain, each with its exit code', () => 
     expect(gainedNano).toBeGreaterThan(TON / 8n - TON / 1000n);
   });
 
+  it('messages not seen to arrive: exit 9; the same command again follows them and makes no second transfer', async () => {
+    const before = await balance('bob');
+    await admin.addFault({ kind: 'down', methods: ['tryLocateResultTx'] });
+    const first = await run([...transfer('0.375', '--timeout', '4s'), '--yes', ...pass()]);
+    expect(first).toMatchObject({ exit: 9, error: { code: 'E_UNCONFIRMED' }, data: { status: 'confirmed', trace: [] } });
+    await admin.clearFaults();
+    const second = await sends(...transfer('0.375'));
+    expect(second).toMatchObject({ status: 'confirmed', resumed: true, transaction: first.data.transaction, trace: [{ status: 'delivered' }] });
+    expect(await balance('bob') - before).toBeLessThanOrEqual(TON * 3n / 8n);
+    // That one has ended: now the same words mean another transfer.
+    expect(await sends(...transfer('0.375'))).toMatchObject({ resumed: false });
+  });
+
+  it('a contract that refuses: exit 9 with its reason, and the value is back', async () => {
+    const { root } = await done('network', 'show');
+    const both = async (): Promise<bigint> => await balance('bob') + await balance(root);
+    const before = await both();
+    const refused = await run(['wallet', 'send', Address.parse(root).toString(), '1', '--comment', 'hello', '--wallet', 'bob', '--yes', ...pass()]);
+    expect(refused).toMatchObject({ exit: 9, error: { code: 'E_TX_FAILED', message: expect.stringContaining('refused the message') } });
+    expect(before - await both()).toBe(BigInt(refused.data.totalFeesNano));
+  });
+
+  it('network deploy: an interrupted one is found again, not made again', async () => {
+    const state = join(home, 'localnet', 'chain-state.json');
+    const text = await readFile(state, 'utf8');
+    const { root } = JSON.parse(text) as { root: string };
+    await writeFile(state, text.replace(`"${root}"`, 'null'));
+    expect(await run(['network', 'show'])).toMatchObject({ exit: 3, error: { code: 'E_CONFIG' } });
+    const args = ['network', 'deploy', '--wallet', 'alice', '--price', '1000', '--worker-fee', '700', '--min-proxy-stake', '5', '--yes', ...pass()];
+    expect(await done(...args)).toMatchObject({ status: 'unchanged', root });
+    expect(await done('network', 'show')).toMatchObject({ root });
+  });
+
   it('--id: the same id again makes no second transfer, another transfer under it is refused', async () => {
     const before = await balance('bob');
     const once = await sends(...transfer('0.1', '--id', 'invoice-1'));

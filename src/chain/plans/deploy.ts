@@ -34,7 +34,8 @@ const OPERATION_NANO = 50_000_000n;
 const STORAGE_FLOOR_NANO = 10_000_000n;
 
 export interface DeployedNetwork {
-  readonly plan: Plan;
+  /** Null where the very same contract is there already. */
+  readonly plan: Plan | null;
   readonly root: Address;
 }
 
@@ -48,7 +49,8 @@ export async function deployNetworkPlan(context: PlanContext, globalId: number, 
   if (problems.length > 0) throw new ConfigError('E_CONFIG', `these params are refused: ${problems.join('; ')}`);
   const root = RootContract.fromStorage(contractCode('root'), { owner: context.wallet, version: 0, sets: EMPTY_SETS, params, keyManager: null, verifiedKeys: null });
   const { account } = await readState(context, root.address, () => null);
-  if (account.status === 'active') throw new ConfigError('E_CONTRACT_STATE', `this root contract is deployed already at ${root.address.toString()}`, { hint: 'use it with `cocoon network add NAME --root ADDRESS --endpoint URL`, or deploy one with other params' });
+  // The address follows from owner, params and code: what is there is what was asked for, perhaps by a command that was interrupted.
+  if (account.status === 'active') return { root: root.address, plan: null };
   const init = root.init;
   const valueNano = init === undefined ? 0n : roundUp(STORAGE_FLOOR_NANO + OPERATION_NANO + tenYearsRent(init.code, init.data, ROOT_GROWTH));
   return {

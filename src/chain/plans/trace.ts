@@ -103,7 +103,7 @@ export function requireDone({ hops, open }: Trace): void {
   }
   if (open > 0) {
     throw new UnconfirmedError('E_UNCONFIRMED', `the wallet's transaction is confirmed, but ${open} of the messages that it caused were not seen to arrive in time`, {
-      hint: 'look again with `cocoon wallet history`; do not repeat the command before',
+      hint: 'run the same command again: it goes on with this transfer and makes no second one',
     });
   }
 }
