@@ -107,7 +107,7 @@ async function once(spec: DocumentSpec, ports: AskingPorts, signal: AbortSignal)
     answer = await ports.http(spec.request, signal);
   } catch (error) {
     if (!(error instanceof UnreachableError)) throw error;
-    throw new Again(unusable(`${spec.what}: ${error.message}`, { cause: error.cause }), MAX_FAILURES);
+    throw new Again(unusable(`${spec.what}: ${new URL(spec.request.url).host} gives no answer (${error.reason})`, { cause: error.cause }), MAX_FAILURES);
   }
   checkStatus(spec, answer, ports.clock.now());
   const type = answer.headers.get('content-type') ?? '';

@@ -12,7 +12,15 @@ export function unusable(problem: string, options: ErrorOptions = {}): NetworkEr
 }
 
 /** No answer at all: asking again may help. */
-export class UnreachableError extends NetworkError {}
+export class UnreachableError extends NetworkError {
+  /** Code of the system's error, as `ECONNREFUSED`. */
+  readonly reason: string;
+
+  constructor(host: string, reason: string, options: ErrorOptions) {
+    super('E_COLLATERAL', `cannot get an answer from ${host}: ${reason}`, options);
+    this.reason = reason;
+  }
+}
 
 /** Text of a foreign origin, safe to show: printable ASCII, bounded, in quotes. */
 export function shown(text: string): string {

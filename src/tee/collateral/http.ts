@@ -61,7 +61,7 @@ function noAnswer(host: string, error: unknown): NetworkError {
       cause: error, hint: 'for a PCCS with a certificate of its own, name that certificate',
     });
   }
-  return new UnreachableError('E_COLLATERAL', `cannot get an answer from ${host}: ${reason}`, { cause: error });
+  return new UnreachableError(host, reason, { cause: error });
 }
 
 function headersOf(headers: Dispatcher.ResponseData['headers']): Map<string, string> {
