@@ -47,7 +47,7 @@ export interface SnpPolicy {
   readonly hostData: Uint8Array | null;
   /** Allowed chips (64 bytes as in the report); null for any. */
   readonly chipIds: readonly Uint8Array[] | null;
-  /** Allowed launch digests (48 bytes) and image hashes (32 bytes, image-hash.ts); where both are given, both are checked. */
+  /** Allowed launch digests (48 bytes) and image hashes (32 bytes, image-hash.ts); either list may have it, and an empty list has none. */
   readonly measurements: readonly Uint8Array[] | null;
   readonly imageHashes: readonly Uint8Array[] | null;
   /** True: the image is not to be judged. Ignored where `measurements` or `imageHashes` are given. */

@@ -33,16 +33,16 @@ const keys = new WeakMap<SubjectKey, KeyObject>();
 function imported(key: SubjectKey): KeyObject {
   const known = keys.get(key);
   if (known !== undefined) return known;
-  const made = key.kind === 'rsa4096'
-    ? createPublicKey({ key: Buffer.from(key.spki), format: 'der', type: 'spki' })
-    : createPublicKey({ key: { kty: 'EC', crv: CURVE[key.kind].name, ...coordinates(key.spki, CURVE[key.kind].bytes) }, format: 'jwk' });
+  const made = key.kind === 'p256'
+    ? createPublicKey({ key: { kty: 'EC', crv: 'P-256', ...coordinates(key.spki, P256_BYTES) }, format: 'jwk' })
+    : createPublicKey({ key: Buffer.from(key.spki), format: 'der', type: 'spki' });
   keys.set(key, made);
   return made;
 }
 
-const CURVE = { p256: { name: 'P-256', bytes: 32 }, p384: { name: 'P-384', bytes: 48 } } as const;
+const P256_BYTES = 32;
 
-/** The point stands at the end of a SubjectPublicKeyInfo. As JWK it is imported twice as fast as from DER. */
+/** The point stands at the end of a SubjectPublicKeyInfo. As JWK a P-256 key is imported almost twice as fast as from DER, a P-384 key four times slower. */
 function coordinates(spki: Uint8Array, bytes: number): { x: string; y: string } {
   const point = Buffer.from(spki.subarray(-2 * bytes));
   return { x: point.toString('base64url', 0, bytes), y: point.toString('base64url', bytes) };
