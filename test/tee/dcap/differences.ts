@@ -35,6 +35,7 @@ export const DIFFERENCES: readonly Difference[] = [
   { feature: 'module-version', kind: 'other-result', reason: 'it compares components 0 and 1 although the module has a version, and lands on a lower level', clause: 'QVL 4.1.2.4.17.3' },
   { feature: 'module-version', kind: 'only-theirs-accepts', reason: 'it compares components 0 and 1, and misses the level that is revoked', clause: 'QVL 4.1.2.4.17.3' },
   { feature: 'relaunch', kind: 'other-result', reason: 'it does not know that a TD 1.5 may only need a restart', clause: 'QVL 4.1.2.4.17.4.3' },
+  { feature: 'relaunch', kind: 'only-ours-accepts', reason: 'it compares components 0 and 1 although the module has a version, and lands on a revoked level', clause: 'QVL 4.1.2.4.17.3: they are skipped when TEE_TCB_SVN[1] is above 0' },
   { feature: 'relaunch', kind: 'only-theirs-accepts', reason: 'it does not look at TEE_TCB_SVN2, so that a loaded module without identity passes', clause: 'QVL 4.1.2.4.17.4.3: STATUS_TDX_MODULE_MISMATCH' },
   { feature: 'qe-status', kind: 'other-result', reason: 'it takes the worse of two statuses, where outdated and misconfigured together are OutOfDateConfigurationNeeded', clause: 'QVL: convergence of TCB and QE status' },
   { feature: 'level-order', kind: 'other-result', reason: 'it takes levels in the order of the text', clause: 'QVL: levels are compared from the highest down' },

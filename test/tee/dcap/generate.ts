@@ -87,7 +87,7 @@ export function generate(seed: number): Generated {
   const body = pick<Body>(random, ['sgx', 'td10', 'td15', 'td15']);
   const usable = FEATURES.filter(({ only }) => only === undefined || (only === 'tdx' ? body !== 'sgx' : only === body));
   const count = pick(random, [1, 1, 1, 2, 2, 3]);
-  const chosen = Array.from({ length: count }, () => pick(random, usable));
+  const chosen = [...new Set(Array.from({ length: count }, () => pick(random, usable)))];
   const pki = sharedPki();
   const options = chosen.map((feature) => feature.make(random, pki, body)).reduce(merge, { body, pki });
   return { ...forge(options), features: chosen.map(({ name }) => name) };
