@@ -15,6 +15,7 @@ export interface CommandEntry {
 export const GROUPS: Readonly<Record<string, string>> = {
   node: 'serve inference on this machine',
   proxy: 'route requests of clients to nodes',
+  attest: 'prove what a machine runs, and check it',
   wallet: 'keys and TON of this machine',
   stake: 'the stake of an operator',
   network: 'networks, and the root contract of one\'s own',
@@ -29,6 +30,10 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'node start', summary: 'serve a model to the network', load: () => import('./node-start.ts') },
   { path: 'proxy start', summary: 'accept clients and nodes and route requests', load: () => import('./proxy-start.ts') },
   { path: 'proxy stake', summary: 'add stake to a proxy contract, deploying it first', load: () => import('./proxy-stake.ts') },
+  { path: 'attest verify', summary: 'judge evidence of a file or a peer', load: () => import('./attest-verify.ts') },
+  { path: 'attest policy', summary: 'show, make, pin and compare policy files', load: () => import('./attest-policy.ts') },
+  { path: 'attest chain', summary: 'does the network allow this image', load: () => import('./attest-chain.ts') },
+  { path: 'attest fetch', summary: 'get the collateral that evidence needs', load: () => import('./attest-fetch.ts') },
   { path: 'wallet new', summary: 'make a key and its wallet', load: () => import('./wallet-new.ts') },
   { path: 'wallet import', summary: 'keep a key, an address or a backup', load: () => import('./wallet-import.ts') },
   { path: 'wallet export', summary: 'make a backup, or show the secret', load: () => import('./wallet-export.ts') },

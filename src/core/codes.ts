@@ -267,6 +267,11 @@ export const CODES = {
     cause: 'Verification needs documents that are neither in the cache nor in the given files, and --offline forbids to fetch them.',
     action: 'Run the command that the hint names on a machine with network access and pass on the folder that it writes.',
   },
+  E_INCOMPLETE: {
+    exit: 12, retryable: false,
+    cause: 'No check of the evidence failed, but a required one could not be made. What was not checked does not count as passed.',
+    action: 'Give what the skipped check needs: mostly a policy that names the expected image or version.',
+  },
 
   // 14: no node free
   E_NO_NODE: {

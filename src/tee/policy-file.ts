@@ -68,6 +68,22 @@ export function policyOfDocument(document: PolicyDocument, name: string): Attest
   return policy;
 }
 
+/** The policy with an image that is not judged, in every family. Throws ConfigError later where it names measurements. */
+export function withAnyMeasurement(document: PolicyDocument): PolicyDocument {
+  const any = { any_measurement: true };
+  return { ...document, tdx: { ...document.tdx, ...any }, sgx: { ...document.sgx, ...any }, 'sev-snp': { ...document['sev-snp'], ...any } };
+}
+
+/**
+ * The policy with the images of a network and no others. Enclaves are no members of a network. An empty list would leave the
+ * image unjudged: the check against the network's own list (evidence-file-judge.ts) refuses it.
+ */
+export function withAllowedImages(document: PolicyDocument, images: { readonly proxy: readonly string[]; readonly worker: readonly string[] }): PolicyDocument {
+  const hashes = [...new Set([...images.proxy, ...images.worker])].filter((hash) => !FORBIDDEN_IMAGE_HASHES.has(hash));
+  const only = { image_hashes: hashes, measurements: [], any_measurement: hashes.length === 0 };
+  return { ...document, accept: document.accept.filter((family) => family !== 'sgx'), tdx: { ...document.tdx, ...only }, 'sev-snp': { ...document['sev-snp'], ...only } };
+}
+
 function tcbPolicy(part: PolicyDocument['tdx'] | PolicyDocument['sgx']): TcbPolicy {
   return {
     statuses: part.statuses,

@@ -14,7 +14,7 @@ export function policyToml(document: PolicyDocument): string {
     const values: Readonly<Record<string, unknown>> = section === '' ? document : document[section];
     const lines = Object.entries(fields).map(([name, { comment }]) => {
       const value = values[name];
-      return `# ${comment}\n${value === null ? `# ${name} = ` : `${name} = ${tomlValue(value)}`}\n`;
+      return `# ${comment}\n${value === null ? `# ${name} = (not set)` : `${name} = ${tomlValue(value)}`}\n`;
     });
     return `${section === '' ? '' : `# ${about}\n[${section}]\n\n`}${lines.join('\n')}`;
   });

@@ -1,8 +1,8 @@
 // Terminal sessions as files: each golden/*.txt is a list of command lines with what they print and how they end.
 // `UPDATE_GOLDEN=1` writes what the program prints now; read the difference before committing it.
 // Sessions named network-* are played in the home of a network that runs in this process; what differs from run to run
-// (ports, keys, times) is shown by its kind.
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+// (ports, keys, times) is shown by its kind. Sessions named attest* find the synthetic attestation vectors in `vectors/`.
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import type { EngineRequest } from '../../src/node/engine.ts';
 import type { TestNetwork } from '../fakes/network.ts';
 
 const folder = fileURLToPath(new URL('golden', import.meta.url));
+const attestation = fileURLToPath(new URL('../vectors/attestation/tdx-synthetic', import.meta.url));
 
 /** Splits a command line at spaces outside quotes; `NAME=value` words at the front are environment. */
 function parse(line: string): { argv: string[]; env: Record<string, string>; stdin: string } {
@@ -82,6 +83,7 @@ describe('cocoon: golden terminal sessions', () => {
     for (const name of files) {
       const path = join(folder, name);
       const expected = await readFile(path, 'utf8');
+      if (name.startsWith('attest')) await cp(attestation, join(home, name, 'vectors'), { recursive: true });
       const played = name.startsWith('network-') ? steady(await play(expected, network.home)) : await play(expected, join(home, name));
       if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(path, played);
       else expect({ name, played }).toEqual({ name, played: expected });
