@@ -84,21 +84,19 @@ export function verifyValidity(certificate: X509, nowMs: number): void {
 /** Throws AttestationError unless the certificate may sign certificates, with at most `below` authorities under it. */
 export function verifyAuthority(certificate: X509, below: number): void {
   const { isCa, pathLength } = certificate.constraints;
-  const seen = describe(certificate);
-  if (!isCa) throw refusal('chain-ca', `${seen} without CA:TRUE`, 'a certificate authority', 'a leaf must not be able to make other leaves');
+  if (!isCa) throw refusal('chain-ca', `${describe(certificate)} without CA:TRUE`, 'a certificate authority', 'a leaf must not be able to make other leaves');
   if (pathLength !== null && pathLength < below) {
-    throw refusal('chain-ca', `${seen} with path length ${pathLength}`, `at least ${below}`, 'the authority may not stand so far above the leaf');
+    throw refusal('chain-ca', `${describe(certificate)} with path length ${pathLength}`, `at least ${below}`, 'the authority may not stand so far above the leaf');
   }
   if (certificate.keyUsage === null || !certificate.keyUsage.has(KEY_USAGE.keyCertSign)) {
-    throw refusal('chain-usage', `${seen} without the key usage keyCertSign`, 'a key that may sign certificates', 'the authority may not issue certificates');
+    throw refusal('chain-usage', `${describe(certificate)} without the key usage keyCertSign`, 'a key that may sign certificates', 'the authority may not issue certificates');
   }
 }
 
 function verifyLeafUsage(leaf: X509, optional: boolean): void {
-  const seen = describe(leaf);
-  if (leaf.constraints.isCa) throw refusal('chain-ca', `${seen} with CA:TRUE as the leaf`, 'CA:FALSE', 'an authority could sign for keys that were never attested');
+  if (leaf.constraints.isCa) throw refusal('chain-ca', `${describe(leaf)} with CA:TRUE as the leaf`, 'CA:FALSE', 'an authority could sign for keys that were never attested');
   if (leaf.keyUsage === null ? !optional : !leaf.keyUsage.has(KEY_USAGE.digitalSignature)) {
-    throw refusal('chain-usage', `${seen} without the key usage digitalSignature`, 'a key that may sign data', 'the key must not sign evidence');
+    throw refusal('chain-usage', `${describe(leaf)} without the key usage digitalSignature`, 'a key that may sign data', 'the key must not sign evidence');
   }
 }
 

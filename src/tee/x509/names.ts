@@ -31,7 +31,7 @@ export function readName(reader: DerReader, what: string): Name {
       attribute.end();
       if (oid !== OID_COMMON_NAME) continue;
       if (commonName !== null) throw malformed(`the ${what} has two common names, expected at most one`);
-      commonName = new TextDecoder().decode(content);
+      commonName = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('utf8');
     } while (!part.done);
   }
   return { raw, commonName: commonName ?? '' };
