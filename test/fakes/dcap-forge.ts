@@ -57,6 +57,8 @@ export interface ForgeOptions {
   readonly tcbInfo?: (info: Json) => void;
   readonly qeIdentity?: (identity: Json) => void;
   readonly signTextWith?: TestKey;
+  /** True: TCB info and QE identity are signed by the PCK key, with its chain. */
+  readonly textByPck?: boolean;
   readonly collateral?: (collateral: Json) => void;
 }
 
@@ -89,10 +91,11 @@ export function forge(options: ForgeOptions = {}): Forged {
   options.tcbInfo?.(tcbInfo);
   const qeIdentity = baseQeIdentity(tdx);
   options.qeIdentity?.(qeIdentity);
-  const textKey = options.signTextWith ?? pki.signer;
+  const textKey = options.signTextWith ?? (options.textByPck === true ? pki.pck : pki.signer);
+  const textChain = options.textByPck === true ? pem(...chain) : pem(signer, root);
   const [tcbText, qeText] = [JSON.stringify(tcbInfo), JSON.stringify(qeIdentity)];
   const collateral: Json = {
-    pck_crl_issuer_chain: pem(intermediate, root), tcb_info_issuer_chain: pem(signer, root), qe_identity_issuer_chain: pem(signer, root),
+    pck_crl_issuer_chain: pem(intermediate, root), tcb_info_issuer_chain: textChain, qe_identity_issuer_chain: textChain,
     root_ca_crl: hex(makeCrl({ issuer: names.root, signer: pki.root, ...window, ...options.rootCrl })),
     pck_crl: hex(makeCrl({ issuer: names.intermediate, signer: pki.intermediate, ...window, ...options.pckCrl })),
     tcb_info: tcbText, tcb_info_signature: hex(rawSignature(textKey, Buffer.from(tcbText))),

@@ -133,7 +133,7 @@ describe('judgeDcap: one defect, one check', () => {
     ['pck-crl', 'an issuer chain of one', { collateral: (c) => { c['pck_crl_issuer_chain'] = String(c['pck_crl_issuer_chain']).slice(0, String(c['pck_crl_issuer_chain']).indexOf('-----END') + 26); } }],
     ['pck-revocation', 'a revoked leaf', { pckCrl: { revoked: [5, 1004] } }], ['pck-revocation', 'a revoked intermediate', { rootCrl: { revoked: [1002] } }],
     ['tcb-info-signature', 'a revoked signer', { rootCrl: { revoked: [1003] } }], ['tcb-info-signature', 'a text by a stranger', { signTextWith: stranger }],
-    ['tcb-info-signature', 'a text by the PCK key', { signTextWith: sharedPki().pck, collateral: (c) => { c['tcb_info_issuer_chain'] = c['pck_crl_issuer_chain']; } }],
+    ['tcb-info-signature', 'a text by the PCK key', { textByPck: true }], ['tcb-info-signature', 'a text by the PCK key under the signer\'s chain', { signTextWith: sharedPki().pck }],
     ['tcb-info-signature', 'a changed text', { collateral: (c) => { c['tcb_info'] = String(c['tcb_info']).replace('OutOfDate', 'UpToDate'); } }],
     ['tcb-info-signature', 'a text with another space', { collateral: (c) => { c['tcb_info'] = ` ${String(c['tcb_info'])}`; } }],
     ['tcb-info-signature', 'a signer of another role', { certificates: { signer: { subject: commonName('Test SGX PCK Certificate') } } }], ['tcb-info-signature', 'a signer that is an authority', { certificates: { signer: { isCa: true } } }],

@@ -49,7 +49,7 @@ const FEATURES: readonly Feature[] = [
   { name: 'fmspc', make: () => ({ pckFields: { fmspc: 'a0b0c0d0e0f1' } }) }, { name: 'pceid', make: () => ({ pckFields: { pceId: '0001' } }) },
   { name: 'text-window', make: (random) => { const edit = (text: Json): void => { Object.assign(text, pick(random, [{ nextUpdate: iso(NOW_MS - 1000) }, { issueDate: iso(NOW_MS + 1000) }, { nextUpdate: iso(NOW_MS) }])); }; return random() < 0.5 ? { tcbInfo: edit } : { qeIdentity: edit }; } },
   { name: 'text-signature', make: (_, pki) => ({ signTextWith: pki.stranger }) },
-  { name: 'text-by-pck', make: (_, pki) => ({ signTextWith: pki.pck, collateral: (c) => { const chain = c['pck_crl_issuer_chain']; c['tcb_info_issuer_chain'] = c['qe_identity_issuer_chain'] = chain; }, certificates: { intermediate: { key: pki.pck } } }) },
+  { name: 'text-by-pck', make: () => ({ textByPck: true }) },
   { name: 'crl-window', make: (random) => either(random, pick(random, [EXPIRED, FUTURE])) },
   { name: 'crl-signature', make: (random, pki) => either(random, { signer: pki.stranger }) },
   { name: 'crl-issuer', make: (random) => either(random, { issuer: commonName('Somebody Else CA') }) },
