@@ -77,7 +77,6 @@ export function declareCollateral(command: Command): void {
 /** Evidence and where it came from. */
 export interface GivenEvidence {
   readonly file: EvidenceFile;
-  readonly bytes: Uint8Array;
   /** For a person: path, "standard input" or host:port. */
   readonly source: string;
   /** True when a peer has shown it now. */
@@ -89,16 +88,19 @@ export async function readEvidence(invocation: Invocation, text: string, live = 
   const { context } = invocation;
   if (text === '-') {
     const bytes = await readStdin(invocation);
-    return { file: parseEvidenceFile(bytes), bytes, source: 'standard input', live: false };
+    return givenFile(bytes, 'standard input');
   }
   const path = resolve(context.cwd, text);
   const peer = live && !await pathExists(path) ? peerOf(text) : null;
   if (peer !== null) {
     const bytes = await certificateOf(invocation, peer);
-    return { file: certificateFile(bytes), bytes, source: formatAddress(peer.host, peer.port), live: true };
+    return { file: certificateFile(bytes), source: formatAddress(peer.host, peer.port), live: true };
   }
-  const bytes = await readBounded(path, MAX_EVIDENCE_FILE_BYTES);
-  return { file: parseEvidenceFile(bytes), bytes, source: text, live: false };
+  return givenFile(await readBounded(path, MAX_EVIDENCE_FILE_BYTES), text);
+}
+
+function givenFile(bytes: Uint8Array, source: string): GivenEvidence {
+  return { file: parseEvidenceFile(bytes), source, live: false };
 }
 
 function peerOf(text: string): HostPort | null {

@@ -32,6 +32,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'proxy stake', summary: 'add stake to a proxy contract, deploying it first', load: () => import('./proxy-stake.ts') },
   { path: 'attest verify', summary: 'judge evidence of a file or a peer', load: () => import('./attest-verify.ts') },
   { path: 'attest policy', summary: 'show, make, pin and compare policy files', load: () => import('./attest-policy.ts') },
+  { path: 'attest selftest', summary: 'change every field of evidence and see each change refused', load: () => import('./attest-selftest.ts') },
   { path: 'attest chain', summary: 'does the network allow this image', load: () => import('./attest-chain.ts') },
   { path: 'attest fetch', summary: 'get the collateral that evidence needs', load: () => import('./attest-fetch.ts') },
   { path: 'wallet new', summary: 'make a key and its wallet', load: () => import('./wallet-new.ts') },

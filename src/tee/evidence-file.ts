@@ -84,7 +84,7 @@ export interface Collection {
 export interface EvidenceFile {
   readonly form: 'quote' | 'report' | 'certificate' | 'bundle' | 'collection';
   /** Present for `certificate`. */
-  readonly certificate: ParsedCertificate | null;
+  readonly certificate: (ParsedCertificate & { readonly der: Uint8Array }) | null;
   /** Present for `collection`. */
   readonly collection: Collection | null;
   readonly cpu: CpuPart | null;
@@ -133,7 +133,7 @@ const reportFile = (report: Uint8Array): EvidenceFile =>
 /** The attested certificate of a peer, DER. Throws AttestationError. */
 export function certificateFile(der: Uint8Array): EvidenceFile {
   const certificate = parseCertificate(der);
-  return { ...FILE, form: 'certificate', certificate, cpu: partOfCertificate(certificate.evidence, certificate) };
+  return { ...FILE, form: 'certificate', certificate: { ...certificate, der }, cpu: partOfCertificate(certificate.evidence, certificate) };
 }
 
 function partOfCertificate(evidence: CertificateEvidence, { publicKey, ignoredEvidence }: ParsedCertificate): CpuPart {
