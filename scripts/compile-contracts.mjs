@@ -1,7 +1,7 @@
 // Compiles contracts/*.tolk with the pinned @ton/tolk-js to contracts/build/*.json (code as BoC, its hash, the compiler's version).
 // With --check nothing is written: exits 1 when a committed file differs from what the sources give.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runTolkCompiler } from '@ton/tolk-js';
 

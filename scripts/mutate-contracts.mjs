@@ -52,7 +52,7 @@ function affected(file) {
 }
 
 const flowContracts = { '11_wallet': ['wallet'], '12_root_admin': ['root'] };
-const WORDS = { root: /H10|root|slash/, wallet: /H7|H8/, bond: /bond/, proxy: /H[1-69]\b|H11|H12/, client: /H[1-69]\b|H11|H12/, worker: /H[1-69]\b|H11|H12/ };
+const WORDS = { root: /H10|root|slash/, wallet: /H7|H8/, bond: /bond/, proxy: /H[1-69]\b|H1[0-2]/, client: /H[1-69]\b|H11|H12/, worker: /H[1-69]\b|H11|H12/ };
 
 /** Runs all that can tell, cheapest first; the name of what failed, or undefined for a survivor. */
 async function killer(names, codes) {

@@ -2,12 +2,13 @@
 // needed is asked for to the last nanoTON. The vectors show this for some messages; here it is all of them.
 import assert from 'node:assert/strict';
 import { beginCell, Cell } from '@ton/core';
-import type { Address } from '@ton/core';
-import { head, OP, signedTokens, simple, topUp, walletExternal } from './bodies.ts';
+import type { Address, Builder } from '@ton/core';
+import { head, OP, signedTokens, simple, text, topUp, walletExternal } from './bodies.ts';
 import { Network, testKey, TON } from './network.ts';
+import { crc16 } from './rules-bond.ts';
 import { alice, anyone, assertExit, bob, exc, first, Lab, single } from './scenario.ts';
 import type { Scenario } from './scenario.ts';
-import { writeClient } from './storage.ts';
+import { opOf, readProxy, writeClient, writeProxy } from './storage.ts';
 
 interface Sample { name: string; to: Address; from: Address; value: bigint; body: Cell }
 
@@ -76,6 +77,63 @@ export const strictRules: Scenario[] = [
       world.replace(lab.client, { balance: had });
       assert.equal(first(await lab.send(alice, lab.client, value, head(OP.changeHash).storeUint(1, 256).storeAddress(exc).endCell()), lab.client).exit, exit);
     }
+  } },
+  { name: 'strict values (H6 proxy): the commission to the last nanoTON, for every request of people', run: async (codes) => {
+    const commission = TON / 10n;
+    const requests = samples(await Lab.create(codes)).slice(12).map((s) => s.name);
+    for (const name of [...requests, 'c', 'w']) {
+      for (const [less, exit] of [[1n, 1003], [0n, 0]] as const) {
+        const lab = await ready(codes, name);
+        const { proxy, proxyOwner } = lab.net;
+        const s = samples(lab).find((sample) => sample.name === name) ?? { from: proxyOwner, body: text(name) };
+        const needed = name === 'increase stake' ? commission + TON : commission;
+        assert.deepEqual([name, first(await lab.send(s.from, proxy, needed - less, s.body), proxy).exit], [name, exit]);
+      }
+    }
+  } },
+  { name: 'strict root bodies (H10): nothing is left over in any message', run: async (codes) => {
+    const net = await Network.create(codes);
+    const code = (n: number): Cell => beginCell().storeUint(n, 32).endCell();
+    const description = (b: Builder): Builder => b.storeUint(2, 8).storeBuffer(Buffer.from('ab'));
+    const bodies = [
+      ...[OP.addWorker, OP.delWorker, OP.addModel, OP.delModel, OP.addProxy, OP.delProxy].map((op) => head(op).storeUint(1, 256)),
+      description(head(OP.registerProxy)), head(OP.unregisterProxy).storeUint(9, 32), head(OP.changePrice).storeCoins(2).storeCoins(1),
+      head(OP.changeParams).storeCoins(2).storeCoins(1).storeUint(1, 32).storeUint(1, 32).storeCoins(1).storeCoins(1), head(OP.reset),
+      head(OP.childCodes).storeRef(code(1)).storeRef(code(2)).storeRef(code(3)), head(OP.changeOwner).storeAddress(alice),
+      description(head(OP.updateProxy).storeUint(1, 32)), head(OP.rootCode).storeRef(code(1)), head(OP.rootFull).storeRef(code(1)).storeRef(code(2)),
+    ].map((b) => b.endCell());
+    const ask = async (body: Cell): Promise<number | undefined> =>
+      single((await net.world.send({ from: net.owner, to: net.root, value: TON / 20n, body })).filter((tx) => tx.account === net.root.toRawString())).exit;
+    // a proxy to update
+    assert.equal(await ask(bodies[6] ?? Cell.EMPTY), 0);
+    for (const [i, body] of bodies.entries()) {
+      assert.deepEqual([i, await ask(withBit(body))], [i, 9]);
+      assert.deepEqual([i, await ask(withRef(body))], [i, 9]);
+    }
+    // the excess of every accepted message goes back, also when code and data are replaced
+    for (const body of [...bodies.slice(0, 10), ...bodies.slice(11)]) {
+      const had = net.world.balance(net.owner);
+      if (opOf(body) === OP.updateProxy) await ask(bodies[6] ?? Cell.EMPTY);
+      const before = opOf(body) === OP.updateProxy ? net.world.balance(net.owner) : had;
+      assert.ok([0, 2000].includes((await ask(body)) ?? -1));
+      assert.ok(net.world.balance(net.owner) - before > TON / 25n);
+    }
+    net.world.now += 86_400;
+    const before = net.world.balance(net.owner);
+    assert.equal(await ask(bodies.at(-1) ?? Cell.EMPTY), 0);
+    assert.ok(net.world.codeOf(net.root).equals(code(2)));
+    assert.ok(net.world.balance(net.owner) - before > TON / 25n);
+  } },
+  { name: 'strict get methods of root and proxy (H10): parameters of another struct version are refused', run: async (codes) => {
+    const net = await Network.create(codes);
+    const old = beginCell().storeUint(2, 8).storeBits(net.childParams.bits.substring(8, net.childParams.bits.length - 8)).endCell();
+    const s = net.world.data(net.root).beginParse();
+    const owner = s.loadAddress();
+    const data = beginCell().storeAddress(owner).storeUint(s.loadUint(32), 32).storeRef(s.loadRef()).storeRef(old).endCell();
+    net.world.replace(net.root, { data });
+    for (const name of ['get_cocoon_data', 'get_cur_params']) assert.equal((await net.world.get(net.root, 0x10000 | crc16(name))).exit, 1008);
+    net.world.replace(net.proxy, { data: writeProxy({ ...readProxy(net.world.data(net.proxy)), params: old }) });
+    assert.equal((await net.world.get(net.proxy, 0x10000 | crc16('get_cocoon_proxy_data'))).exit, 1008);
   } },
   { name: 'strict H8 wallet balance: two TON after the import fee, and not a nanoTON less', run: async (codes) => {
     const net = await Network.create(codes);

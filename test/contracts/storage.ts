@@ -1,7 +1,7 @@
 // Readers and writers of the contracts' storage cells and message bodies for tests: a second implementation beside src/chain,
 // written against ONCHAIN.md only.
-import { beginCell, Cell } from '@ton/core';
-import type { Address, Slice } from '@ton/core';
+import { beginCell } from '@ton/core';
+import type { Address, Cell } from '@ton/core';
 
 export interface ProxyStorage {
   owner: Address; key: bigint; root: Address; state: number; balance: bigint; stake: bigint; unlockTs: number; params: Cell; pool: bigint | undefined;
@@ -89,5 +89,3 @@ export function readParams(cell: Cell): Params {
 
 /** First 32 bits of a body, 0 for a shorter one. */
 export const opOf = (body: Cell): number => (body.bits.length < 32 ? 0 : body.beginParse().loadUint(32));
-
-export const restOf = (s: Slice): Cell => s.asCell();

@@ -2,7 +2,7 @@
 // each executed by the real TVM and transaction executor of @ton/sandbox. Used in place of its Blockchain class, which keeps
 // every transaction of every run and delivers in one fixed order.
 import {
-  beginCell, Cell, Dictionary, external, loadMessage, loadMessageRelaxed, loadShardAccount, loadTransaction, parseTuple, storeAccountStorage, storeMessage,
+  beginCell, Cell, Dictionary, external, loadMessageRelaxed, loadShardAccount, loadTransaction, parseTuple, storeAccountStorage, storeMessage,
   storeShardAccount,
 } from '@ton/core';
 import type { Address, Message, Transaction, TupleItem } from '@ton/core';
@@ -295,6 +295,3 @@ function readTransaction(account: string, boc: string, actions: string | null): 
     fwdFees: d.actionPhase?.totalFwdFees ?? 0n, actions: parseActions(actions), out: raw.outMessages.values(), raw,
   };
 }
-
-/** Body of a message cell that came back from `loadMessage`, for tests that keep cells. */
-export const parseMessage = (cell: Cell): Message => loadMessage(cell.beginParse());
