@@ -1,6 +1,7 @@
 // Every vector gives the verdict of its manifest: ours under a generated PKI, and real quotes with Intel's collateral.
 import { describe, expect, it } from '@jest/globals';
 import { judgeDcap } from '../../../src/tee/dcap/dcap.ts';
+import type { ModuleLevel } from '../../../src/tee/dcap/tcb-level.ts';
 import { parseQuote } from '../../../src/tee/dcap/parse-quote.ts';
 import { ANY_IMAGE, named, summary } from './judge.ts';
 import { realCases, realQuotes, SKIP_REASON, syntheticCases, syntheticEvidence, syntheticRoot } from './vectors.ts';
@@ -20,6 +21,8 @@ const REFUSED_BY: Readonly<Record<string, string>> = {
 const FLAGS: Readonly<Record<string, string>> = {
   DEBUG_TD: 'td-debug', TUD_RESERVED: 'td-debug', 'SEPT_VE_DISABLE=0': 'td-sept-ve', SERVICE_TD: 'service-td', DEBUG_ENCLAVE: 'enclave-debug',
 };
+
+const moduleOf = (module: ModuleLevel | null): string | null => (module === null ? null : `${module.id}:${module.status}`);
 
 describe('judgeDcap on tdx-synthetic', () => {
   it.each(syntheticCases)('judgeDcap: $file is $oracle', ({ file, oracle }) => {
@@ -55,7 +58,7 @@ describe(realCases.length > 0 ? 'judgeDcap on real quotes' : `judgeDcap on real 
         const { verified } = outcome;
         expect([name, verified?.status, verified?.advisories, verified?.qe.status]).toEqual([name, wanted.intelSemantics, wanted.advisories, wanted.qe]);
         expect([name, verified === null ? null : new Date(verified.platform.dateMs).toISOString().slice(0, 10)]).toEqual([name, wanted.tcbDate]);
-        expect([name, verified?.module == null ? null : `${verified.module.id}:${verified.module.status}`]).toEqual([name, wanted.tdxModule ?? null]);
+        expect([name, verified?.module === null || verified?.module === undefined ? null : `${verified.module.id}:${verified.module.status}`]).toEqual([name, wanted.tdxModule ?? null]);
         const failed = [...(wanted.intelSemantics === 'UpToDate' ? [] : ['tcb-status', 'advisories']), ...(wanted.flags === '' ? [] : [FLAGS[wanted.flags]])];
         expect([name, named(outcome, 'fail')]).toEqual([name, failed]);
       }
