@@ -43,9 +43,10 @@ export function parseCollateral(json: unknown): Collateral {
 }
 
 function signedText<T>(object: JsonObject, name: string, parse: (text: string) => T, known: readonly X509[]): SignedText<T> {
-  const text = textField(object, name, WHAT, MAX_SIGNED_TEXT_CHARACTERS);
+  const text = Buffer.from(textField(object, name, WHAT, MAX_SIGNED_TEXT_CHARACTERS), 'utf8');
   return {
-    value: parse(text), text: Buffer.from(text, 'utf8'),
+    // Parsed from the very bytes that the signature covers: text with lone surrogates has other bytes than it seems.
+    value: parse(text.toString('utf8')), text,
     signature: hexField(object, `${name}_signature`, WHAT, SIGNATURE_BYTES),
     chain: chainField(object, `${name}_issuer_chain`, known),
   };
