@@ -11,5 +11,5 @@ export default {
       jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
     }],
   },
-  testTimeout: 30_000,
+  testTimeout: 120_000,
 };

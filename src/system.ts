@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type * as Prompts from '@inquirer/prompts';
+import type * as Inquirer from '@inquirer/prompts';
 import { systemClock } from './core/clock.ts';
 import { abortError } from './core/deadline.ts';
 import { InterruptedError } from './core/errors.ts';
@@ -44,7 +44,7 @@ function onSignal(signal: NodeJS.Signals, first: () => void): void {
 function terminalPrompts(signal: AbortSignal): Prompts | null {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return null;
   const options = { output: process.stderr, signal, clearPromptOnDone: false };
-  const ask = async <T>(question: (prompts: typeof Prompts) => Promise<T>): Promise<T> => {
+  const ask = async <T>(question: (prompts: typeof Inquirer) => Promise<T>): Promise<T> => {
     try {
       return await question(await import('@inquirer/prompts'));
     } catch (error) {
