@@ -58,7 +58,7 @@ describe(realCases.length > 0 ? 'judgeDcap on real quotes' : `judgeDcap on real 
         const { verified } = outcome;
         expect([name, verified?.status, verified?.advisories, verified?.qe.status]).toEqual([name, wanted.intelSemantics, wanted.advisories, wanted.qe]);
         expect([name, verified === null ? null : new Date(verified.platform.dateMs).toISOString().slice(0, 10)]).toEqual([name, wanted.tcbDate]);
-        expect([name, verified?.module === null || verified?.module === undefined ? null : `${verified.module.id}:${verified.module.status}`]).toEqual([name, wanted.tdxModule ?? null]);
+        expect([name, moduleOf(verified?.module ?? null)]).toEqual([name, wanted.tdxModule ?? null]);
         const failed = [...(wanted.intelSemantics === 'UpToDate' ? [] : ['tcb-status', 'advisories']), ...(wanted.flags === '' ? [] : [FLAGS[wanted.flags]])];
         expect([name, named(outcome, 'fail')]).toEqual([name, failed]);
       }
