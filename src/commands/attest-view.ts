@@ -9,7 +9,7 @@ import type { JsonValue, Output } from './output.ts';
 const WORD: Readonly<Record<CheckResult, string>> = { pass: 'PASS', fail: 'FAIL', skip: 'SKIP', info: 'INFO' };
 const TITLE: Readonly<Record<JudgedPart['kind'], string>> = {
   certificate: 'certificate', tdx: 'Intel TDX guest', sgx: 'Intel SGX enclave', dcap: 'Intel quote', 'sev-snp': 'AMD SEV-SNP guest',
-  simulated: 'simulated: no hardware is involved', none: 'evidence', nvidia: 'NVIDIA devices', binding: 'binding',
+  simulated: 'simulated: no hardware is involved', none: 'evidence', nvidia: 'NVIDIA devices', 'event-log': 'event log', binding: 'binding',
 };
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());

@@ -4,19 +4,25 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import { verifyCertificate } from './certificate-verify.ts';
 import { isFresh, gpuNonceOf } from './collect/freshness.ts';
 import { judgeDcap } from './dcap/dcap.ts';
+import { parseQuote } from './dcap/parse-quote.ts';
 import type { VerifiedQuote } from './dcap/verify.ts';
 import type { Collection, CpuPart, DcapPart, EvidenceFile, GpuPart, SimulatedPart, SnpPart, SnpTexts } from './evidence-file.ts';
+import { parseCcel } from './event-log/ccel.ts';
+import { checkReplay } from './event-log/replay.ts';
+import type { Registers } from './event-log/replay.ts';
 import { FORBIDDEN_IMAGE_HASHES, simulatedImageHash, tdxImageHash } from './image-hash.ts';
 import { parseNvidiaBundle } from './nvidia/bundle.ts';
 import { judgeNvidia } from './nvidia/judge.ts';
 import type { NvidiaRoots } from './nvidia/roots.ts';
 import type { Role } from './peer.ts';
 import type { AttestationPolicy } from './policy-file.ts';
+import { malformed } from './refusal.ts';
 import { reportDataOf } from './report-data.ts';
 import { verifySimulatedEvidence } from './simulated.ts';
 import type { LocalNetwork } from './simulated.ts';
 import { SNP_APPRAISE_CHECKS } from './snp/appraise.ts';
 import { parseSnpCollateral } from './snp/bundle.ts';
+import type { SnpCollateral } from './snp/bundle.ts';
 import { judgeSnp } from './snp/judge.ts';
 import type { SnpRoots } from './snp/products.ts';
 import { SNP_VERIFY_CHECKS } from './snp/verify.ts';
@@ -65,7 +71,7 @@ export interface FetchedCollateral {
   readonly nvidia?: unknown;
 }
 
-export type PartKind = 'certificate' | 'tdx' | 'sgx' | 'dcap' | 'sev-snp' | 'simulated' | 'none' | 'nvidia' | 'binding';
+export type PartKind = 'certificate' | 'tdx' | 'sgx' | 'dcap' | 'sev-snp' | 'simulated' | 'none' | 'nvidia' | 'event-log' | 'binding';
 
 export interface JudgedPart {
   readonly kind: PartKind;
@@ -89,10 +95,11 @@ export function judgeEvidence(input: JudgeInput): CombinedVerdict {
   if (file.gpu !== null) judged.push(judgeGpu(file.gpu, input));
   else if ((input.policy.nvidia?.gpuCount ?? 0) > 0) judged.push(missingGpu());
   if (file.certificate !== null && input.nonce !== null) judged.push(nonceOfCertificate());
+  if (file.collection !== null && file.collection.eventLog !== null) judged.push(judgeEventLog(file.collection.eventLog.log, file.cpu));
   if (file.collection !== null) judged.push(judgeBinding(file.collection, file, input));
   const parts = judged.map(({ kind, verdict, facts }) => ({ kind, verdict, facts }));
   const checks = parts.flatMap(({ verdict }) => verdict.checks);
-  const ends = parts.filter(({ kind }) => kind !== 'binding').map(({ verdict }) => verdict.expiresAtMs);
+  const ends = parts.filter(({ kind }) => kind !== 'binding' && kind !== 'event-log').map(({ verdict }) => verdict.expiresAtMs);
   const known = ends.filter((end) => end !== null);
   return {
     overall: overallOf(checks), checks, expiresAtMs: known.length === ends.length && known.length > 0 ? Math.min(...known) : null,
@@ -159,7 +166,7 @@ function judgeSnpPart(part: SnpPart, input: JudgeInput): JudgedCpu {
   const collateral = checks.attempt({
     name: 'collateral-format', wanted: 'VCEK or VLEK, ASK or ASVK, ARK and a revocation list', meaning: 'what AMD says about the chip is missing or cannot be read',
     seen: ({ vek, ask, ark }) => [vek, ask, ark].map(({ subject }) => subject.commonName).join(' < '),
-  }, () => parseSnpCollateral(texts ?? { vek: part.vek ?? '', cert_chain: '', crl: '' }));
+  }, () => parsedTexts(texts ?? { vek: part.vek ?? '', cert_chain: '', crl: '' }));
   if (collateral === undefined) return none();
   const reportData = part.reportData ?? (nonce === null ? null : padded(nonce));
   const judged = judgeSnp({ report: part.report, collateral, policy: snp, nowMs, reportData, ...(roots.amd !== undefined && { roots: roots.amd }) });
@@ -170,6 +177,15 @@ function judgeSnpPart(part: SnpPart, input: JudgeInput): JudgedCpu {
     kind: 'sev-snp', imageHash, verdict: withNetwork(all, imageHash, null, input),
     facts: { imageHash, ...(report === null ? {} : { measurement: toHex(report.measurement), reportData: toHex(report.reportData), chipId: toHex(report.chipId) }), product: judged.vek?.product ?? null },
   };
+}
+
+/** The same texts are parsed once, so that chains that were verified need not be verified again. */
+const parsedCollateral = new WeakMap<SnpTexts, SnpCollateral>();
+
+function parsedTexts(texts: SnpTexts): SnpCollateral {
+  const known = parsedCollateral.get(texts) ?? parseSnpCollateral(texts);
+  parsedCollateral.set(texts, known);
+  return known;
 }
 
 const REPORT_DATA_BYTES = 64;
@@ -252,6 +268,25 @@ function missingGpu(): JudgedPart {
   const checks = new CheckList();
   checks.skip({ name: 'gpu-evidence', seen: 'none', wanted: 'evidence of the GPUs that the policy counts', meaning: 'nothing shows on which GPUs prompts are processed' });
   return { kind: 'nvidia', verdict: checks.verdict(null), facts: {} };
+}
+
+/** That the event log is the one of the guest whose registers the quote shows. Runtime events in RTMR3 are not in this log. */
+function judgeEventLog(log: Uint8Array, cpu: CpuPart | null): JudgedPart {
+  const checks = new CheckList();
+  const events = checks.attempt({
+    name: 'event-log', wanted: 'a log of measured events', meaning: 'nothing says what the registers are made of', seen: (found) => `${found.length} measured events`,
+  }, () => parseCcel(log));
+  const report = events === undefined ? undefined : checks.attempt({
+    name: 'event-log-quote', wanted: 'a quote of a TDX guest', meaning: 'there are no registers to compare the log with', seen: () => 'registers of a TDX guest',
+  }, () => registersOf(cpu));
+  if (events !== undefined && report !== undefined) checkReplay(events, report, ['rtmr0', 'rtmr1', 'rtmr2'], checks);
+  return { kind: 'event-log', verdict: checks.verdict(null), facts: {} };
+}
+
+function registersOf(cpu: CpuPart | null): Registers {
+  const body = cpu?.kind === 'dcap' ? parseQuote(cpu.quote).body : null;
+  if (body?.tee !== 'tdx') throw malformed('the evidence with an event log is not that of a TDX guest');
+  return body.report;
 }
 
 /** That all of one collection was made by the owner of its key, for the verifier's nonce. */

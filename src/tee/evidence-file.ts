@@ -210,7 +210,7 @@ const COLLECTION = 'the evidence collection';
 
 /** What `attest collect` writes: all of one machine, bound to one key and nonce. */
 function collectionFile(json: JsonObject): EvidenceFile {
-  onlyFields(json, ['schema', 'family', 'tls_public_key', 'nonce', 'cpu', 'vek', 'event_log', 'gpus', 'switches', 'freshness_signature'], COLLECTION);
+  onlyFields(json, ['schema', 'family', 'tls_public_key', 'nonce', 'cpu', 'vek', 'event_log', 'nvidia', 'freshness_signature'], COLLECTION);
   const schema = textField(json, 'schema', COLLECTION, 64);
   if (schema !== 'cocoon.evidence/1') throw malformed(`${COLLECTION} has the schema ${JSON.stringify(schema)}, expected "cocoon.evidence/1"`);
   const sized = (name: string, bytes: number): Uint8Array => {
@@ -225,7 +225,9 @@ function collectionFile(json: JsonObject): EvidenceFile {
   if (family !== 'tdx' && family !== 'sev-snp') throw malformed(`${COLLECTION} has the family ${JSON.stringify(family)}, expected "tdx" or "sev-snp"`);
   const givenVek = fieldOf(json, 'vek') ?? null;
   const vek = givenVek === null ? null : asText(givenVek, `vek of ${COLLECTION}`, MAX_PEM_BYTES);
-  const devices = [...listField(json, 'gpus', COLLECTION, MAX_GPUS), ...listField(json, 'switches', COLLECTION, MAX_GPUS)];
+  const given = fieldOf(json, 'nvidia') ?? null;
+  const nvidia = given === null ? null : asObject(given, `nvidia of ${COLLECTION}`);
+  const devices = nvidia === null ? [] : listField(nvidia, 'devices', `nvidia of ${COLLECTION}`, MAX_GPUS);
   return {
     form: 'collection', certificate: null,
     collection: {
@@ -238,7 +240,7 @@ function collectionFile(json: JsonObject): EvidenceFile {
       eventLog: eventLogOf(fieldOf(json, 'event_log') ?? null),
     },
     cpu: family === 'tdx' ? dcapPart(cpu, reportData) : snpPart(cpu, vek, reportData),
-    gpu: devices.length === 0 ? null : { kind: 'nvidia', bundle: { devices } },
+    gpu: nvidia === null ? null : { kind: 'nvidia', bundle: nvidia },
   };
 }
 

@@ -154,7 +154,7 @@ describe('judgeEvidence', () => {
     const report = forgeReport({ patches: [[80, reportDataOf(keys.publicKey)]] });
     const collection = {
       schema: 'cocoon.evidence/1', family: 'sev-snp', tls_public_key: toHex(keys.publicKey), nonce: toHex(nonce), cpu: { report_hex: toHex(report), collateral: forgeCollateral() },
-      vek: null, event_log: null, gpus: [], switches: [], freshness_signature: toHex(signFreshness(keys, nonce, { cpu: report, devices: [] })),
+      vek: null, event_log: null, nvidia: null, freshness_signature: toHex(signFreshness(keys, nonce, { cpu: report, devices: [] })),
     };
     const rules = await snpRules();
     expect(judge(parseEvidenceFile(utf8(collection)), { ...rules, nonce }).overall).toBe('pass');
