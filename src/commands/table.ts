@@ -36,6 +36,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'attest explain', summary: 'the exact bytes behind each hash and signature', load: () => import('./attest-explain.ts') },
   { path: 'attest selftest', summary: 'change every field of evidence and see each change refused', load: () => import('./attest-selftest.ts') },
   { path: 'attest chain', summary: 'does the network allow this image', load: () => import('./attest-chain.ts') },
+  { path: 'attest measure', summary: 'the image hash that a guest will have', load: () => import('./attest-measure.ts') },
   { path: 'attest fetch', summary: 'get the collateral that evidence needs', load: () => import('./attest-fetch.ts') },
   { path: 'wallet new', summary: 'make a key and its wallet', load: () => import('./wallet-new.ts') },
   { path: 'wallet import', summary: 'keep a key, an address or a backup', load: () => import('./wallet-import.ts') },
