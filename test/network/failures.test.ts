@@ -34,7 +34,7 @@ describe('network: failures', () => {
     expect(error).toMatchObject({ code: 'E_CLOSED' });
     expect(String(error)).toMatch(/lost the node/);
     expect(pieces.length).toBeLessThan(20);
-    expect(afterMs).toBeLessThan(500);
+    expect(afterMs).toBeLessThan(2_000);
     // The node has dialled again by itself; the client's connection is the same.
     await until(() => network.proxy.status().nodes.some(({ enabled }) => enabled));
     expect((await ask(client, { maxTokens: 3 })).answer?.text).toBe('xxx');
@@ -58,7 +58,7 @@ describe('network: failures', () => {
     const { error, answer, afterMs } = await interrupted(client, () => void node.close());
     expect(answer).toBeNull();
     expect(error).toMatchObject({ code: 'E_CLOSED' });
-    expect(afterMs).toBeLessThan(500);
+    expect(afterMs).toBeLessThan(2_000);
     expect(node.engine.cancelled).toBe(1);
     await until(() => network.proxy.status().nodes.length === 0);
     expect((await ask(client)).error).toMatchObject({ code: 'E_NO_NODE', exitCode: 14 });
@@ -78,7 +78,7 @@ describe('network: failures', () => {
     });
     expect(answer).toBeNull();
     expect(error).toMatchObject({ code: 'E_CLOSED' });
-    expect(afterMs).toBeLessThan(500);
+    expect(afterMs).toBeLessThan(2_000);
     await until(() => node.engine.cancelled === 1, 500);
     expect(told).toEqual([false]);
     await expect(network.connect({ timeoutMs: 500 })).rejects.toMatchObject({ exitCode: 6 });

@@ -9,6 +9,7 @@ import type { Connection } from '../../src/wire/connection.ts';
 import { dial } from '../../src/wire/dial.ts';
 import { listen } from '../../src/wire/listen.ts';
 import { decodeChallenge, encodeProof, solveProof } from '../../src/wire/pow.ts';
+import { heldBytes } from '../fakes/held-memory.ts';
 import { Cleanup, makeIdentity, until, verifyAny } from './peers.ts';
 
 const cleanup = new Cleanup();
@@ -64,11 +65,11 @@ describe('flood', () => {
       if (made % (10 * BATCH) === 0) await ask(await connect());
       await Promise.all(batch);
       mostHalfOpen = Math.max(mostHalfOpen, listener.counters.halfOpen);
-      if (made === 2 * BATCH) before = process.memoryUsage().rss; // every place is taken by now
+      if (made === 2 * BATCH) before = await heldBytes(); // every place is taken by now
     }
     await until(() => listener.counters.accepted >= FLOOD);
     await until(() => open.size <= LIMITS.maxUnproven);
-    const growth = process.memoryUsage().rss - before;
+    const growth = (await heldBytes()) - before;
 
     expect(mostHalfOpen).toBeLessThanOrEqual(LIMITS.maxUnproven + LIMITS.maxProven);
     expect(listener.counters.evicted).toBeGreaterThan(FLOOD - LIMITS.maxUnproven - BATCH);

@@ -45,7 +45,7 @@ async function diagnosis(kernel: TeeKernel): Promise<CocoonError> {
     return noTee('confidential machines on Azure prove themselves through a vTPM (HCL report), which is not supported',
       'use a TDX or SEV-SNP guest whose kernel offers configfs-tsm, on another cloud or on your own host');
   }
-  return noTee('this system is not a TDX or SEV-SNP guest', 'run it inside a confidential virtual machine; `cocoon node doctor` says what a host needs');
+  return noTee('this system is not a TDX or SEV-SNP guest', 'run it inside a confidential virtual machine');
 }
 
 /** A guest that shows itself by its device or CPU flag, although the report interface is missing. */

@@ -175,7 +175,7 @@ function firmwareOf(view: DataView, offset: number): SnpFirmware {
 }
 
 function signatureOf(bytes: Uint8Array): Uint8Array {
-  const scalar = (offset: number): Uint8Array => bytes.slice(offset, offset + SCALAR_BYTES).reverse();
+  const scalar = (offset: number): Uint8Array => Uint8Array.from(bytes.subarray(offset, offset + SCALAR_BYTES)).reverse();
   const { signature } = OFFSET;
   return Buffer.concat([scalar(signature), scalar(signature + SCALAR_FIELD_BYTES)]);
 }
