@@ -1,7 +1,7 @@
 // Mutation run over contracts/*.tolk: one check removed, one comparison turned, one save or send dropped at a time; each mutant
 // is compiled in memory and must fail a vector, a rule scenario or a short model run. Survivors that are known and explained are
 // in test/contracts/mutation-survivors.json; any other survivor makes the run fail.
-// Arguments: --only NAME (a contract or common/FILE), --sample N (every N-th mutant), --list.
+// Arguments: --only NAME (a contract or common/FILE), --match TEXT (part of a mutation), --sample N (every N-th mutant), --list.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cell } from '@ton/core';
@@ -108,8 +108,9 @@ async function judge(mutant) {
 
 const files = [...contractNames().map((name) => `${name}.tolk`), ...readdirSync(join(CONTRACTS, 'common')).map((f) => `common/${f}`)];
 const only = argument('--only');
+const match = argument('--match') ?? '';
 const every = Number(argument('--sample') ?? 1);
-const mutants = files.filter((f) => only === undefined || f === `${only}.tolk`).flatMap(mutantsOf).filter((_, i) => i % every === 0);
+const mutants = files.filter((f) => only === undefined || f === `${only}.tolk`).flatMap(mutantsOf).filter((m) => m.what.includes(match)).filter((_, i) => i % every === 0);
 const explained = JSON.parse(readFileSync(new URL('../test/contracts/mutation-survivors.json', import.meta.url), 'utf8'));
 const isExplained = (m) => explained.some((e) => e.file === m.file && e.mutation === m.what);
 let killed = 0;

@@ -1,6 +1,6 @@
 // H1, H2, H4, H5, H6, H9 and H11 of ONCHAIN.md section 13: what our contracts do with money when something does not go as planned.
 import assert from 'node:assert/strict';
-import { beginCell } from '@ton/core';
+import { Address, beginCell } from '@ton/core';
 import type { Cell } from '@ton/core';
 import { head, OP, proxyStake, signedClose, simple, text, topUp } from './bodies.ts';
 import { DAY, TON } from './network.ts';
@@ -35,6 +35,8 @@ async function refusedDeposit(lab: Lab, exit: number | undefined): Promise<void>
   const account = lab.net.world.balance(lab.client);
   const txs = await lab.deposit(3n * TON);
   assert.equal(first(txs, lab.net.proxy).exit, exit);
+  // nothing of it was used, so nothing goes to the pool
+  assert.equal(of(txs, lab.client)[1]?.out.length, 1);
   assert.equal(lab.clientState.balance, before.balance);
   assertClose(lab.received(alice) - had, 3n * TON + TON / 2n);
   assert.ok(lab.net.world.balance(lab.client) >= account, 'the client contract lost its own gas money');
@@ -117,6 +119,14 @@ const H1: Scenario[] = [
     assert.equal(lab.proxyState.balance, 4n * TON + 10n);
     assert.equal(lab.proxyState.stake, 10n * TON);
     assert.equal(await pay(0n, 1n), 1016);
+  } },
+  { name: 'H1 children: an address with the right hash in another workchain is not one', run: async (codes) => {
+    const lab = await funded(codes);
+    const { proxy } = lab.net;
+    const elsewhere = (address: Address): Address => new Address(-1, address.hash);
+    const forged = await lab.send(elsewhere(lab.client), proxy, TON, lab.clientRequest(inner(OP.innerGranted, TON, exc)));
+    assert.equal(first(forged, proxy).exit, 1014);
+    assert.equal(first(await lab.send(elsewhere(lab.worker), proxy, TON, lab.workerRequest(innerPayout(1n, 1n, exc))), proxy).exit, 1014);
   } },
   { name: 'H1 refund: a granted one is paid from the pool to the last nanoTON, and no further', run: async (codes) => {
     const lab = await funded(codes);
