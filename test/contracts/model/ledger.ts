@@ -12,8 +12,8 @@ interface Request { child: string; op: number; coins: bigint; proxyPart: bigint;
 
 const parsed = new WeakMap<Message, Request | 'none'>();
 
-/** The request of a child of ours in a message, read once; undefined for every other message. */
-export function requestOf(m: Message, net: Network): Request | undefined {
+/** The request in a message between a child and the proxy, read once; undefined for every other message. */
+function requestOf(m: Message, net: Network): Request | undefined {
   let request = parsed.get(m);
   if (request === undefined) parsed.set(m, request = readRequest(m, net) ?? 'none');
   return request === 'none' ? undefined : request;
@@ -33,9 +33,9 @@ function readRequest(m: Message, net: Network): Request | undefined {
   const payload = body.refs.at(-1);
   const wanted = op === OP.clientRequest ? 2 : 1;
   if (payload === undefined || body.refs.length !== wanted) return undefined;
-  const s = payload.beginParse();
-  const inner = s.loadUint(32);
-  if (inner === OP.innerRegister) return undefined;
+  const inner = opOf(payload);
+  if (![OP.innerTopUp, OP.innerGranted, OP.innerForced, OP.workerPayout].some((known) => known === inner)) return undefined;
+  const s = payload.beginParse().skip(32);
   const coins = s.loadCoins();
   return { child: child.toRawString(), op: inner, coins, proxyPart: op === OP.workerRequest ? s.loadCoins() : 0n, back };
 }
@@ -73,9 +73,15 @@ export class Ledger {
     return here + (rent < balance + stake ? rent : balance + stake);
   }
 
+  /** A request of a child of ours; what strangers send in the same form is nobody's claim. */
+  #request(m: Message): Request | undefined {
+    const request = requestOf(m, this.#net);
+    return request !== undefined && [...this.clients, ...this.workers].some((c) => c.toRawString() === request.child) ? request : undefined;
+  }
+
   /** To be called before a message is executed: what a returning deposit finds at its client. */
   before(m: Message): void {
-    const request = requestOf(m, this.#net);
+    const request = this.#request(m);
     if (request === undefined || !request.back || request.op !== OP.innerTopUp) return;
     const client = this.clients.find((c) => c.toRawString() === request.child);
     if (client === undefined) return;
@@ -87,7 +93,7 @@ export class Ledger {
   after(m: Message, tx: Tx): void {
     if (tx.account !== this.#net.proxy.toRawString()) return;
     if (this.#net.world.isActive(this.#net.proxy) && readProxy(this.#net.world.data(this.#net.proxy)).state === 2) this.#rentOfClosed += tx.storageFee;
-    const request = requestOf(m, this.#net);
+    const request = this.#request(m);
     if (request === undefined || tx.exit !== 0 || tx.actionResult !== 0) return;
     if (request.op === OP.innerTopUp) {
       this.#accepted.set(request.child, zero(this.#accepted, request.child) + request.coins);
@@ -118,7 +124,7 @@ export class Ledger {
       const w = readWorker(world.data(address));
       let expected = zero(this.#earned, key);
       for (const m of queue) {
-        const r = requestOf(m, this.#net);
+        const r = this.#request(m);
         if (r?.child === key) expected += r.coins;
       }
       assert.equal(w.tokens * params.fee, expected, `tokens of worker ${key}`);
@@ -128,7 +134,7 @@ export class Ledger {
 
   /** What a message under way adds to (or takes from) the balance that its client shows. */
   #owedBy(m: Message, client: string): bigint {
-    const r = requestOf(m, this.#net);
+    const r = this.#request(m);
     if (r !== undefined) return r.child !== client ? 0n : r.op === OP.innerTopUp ? r.coins : -r.coins;
     return -this.#restOf(m, client);
   }
@@ -150,7 +156,7 @@ export class Ledger {
       owed += (zero(this.signed, address.toRawString()) - readWorker(world.data(address)).tokens) * params.price;
     }
     for (const m of queue) {
-      const r = requestOf(m, this.#net);
+      const r = this.#request(m);
       if (r !== undefined) owed += r.op === OP.innerTopUp ? -r.coins : r.coins + r.proxyPart;
       owed += this.#restOf(m);
       if (m.info.type === 'internal' && m.info.dest.equals(proxy) && opOf(m.body) === OP.doNotProcess) coming += m.info.value.coins;
