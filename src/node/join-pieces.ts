@@ -2,8 +2,8 @@
 // be slowed down by its own transport. The first piece and the end never wait.
 import type { EngineEvent } from './engine.ts';
 
-/** Shortest time between two pieces: too short to be seen. */
-export const PIECE_INTERVAL_MS = 8;
+/** Shortest time between two pieces, 30 a second: no reader sees the difference. */
+export const PIECE_INTERVAL_MS = 33;
 
 /** The same events with text joined to at most one piece in `intervalMs`. Leaving the loop early ends `events`. */
 export async function* joinPieces(events: AsyncIterable<EngineEvent>, intervalMs = PIECE_INTERVAL_MS): AsyncGenerator<EngineEvent, void, void> {
@@ -16,13 +16,18 @@ export async function* joinPieces(events: AsyncIterable<EngineEvent>, intervalMs
     lastMs = performance.now();
     return { type: 'text', text };
   };
+  // One timer for all pieces of an interval: this loop runs for each token of a fast engine.
+  let due: { readonly late: Promise<null>; readonly timer: NodeJS.Timeout } | null = null;
   try {
     let next = pull(iterator);
     for (;;) {
-      const waitMs = pending === '' ? Number.POSITIVE_INFINITY : lastMs + intervalMs - performance.now();
-      const result = waitMs <= 0 ? null : await within(next, waitMs);
+      const waitMs = lastMs + intervalMs - performance.now();
+      if (pending !== '' && waitMs > 0) due ??= startTimer(waitMs);
+      const result = pending !== '' && waitMs <= 0 ? null : due === null ? await next : await Promise.race([next, due.late]);
       if (result === null) {
-        yield take();
+        clearTimeout(due?.timer);
+        due = null;
+        if (pending !== '') yield take();
         continue;
       }
       if (!('error' in result) && result.value?.type === 'text') {
@@ -38,6 +43,7 @@ export async function* joinPieces(events: AsyncIterable<EngineEvent>, intervalMs
       next = pull(iterator);
     }
   } finally {
+    clearTimeout(due?.timer);
     // Not waited for: an engine that is busy ends only at its next event. Whoever leaves early also aborts its signal.
     iterator.return?.().catch(() => {});
   }
@@ -55,14 +61,8 @@ async function pull(iterator: AsyncIterator<EngineEvent>): Promise<Pulled> {
   }
 }
 
-/** What `next` gives within `waitMs`, or null. */
-async function within(next: Promise<Pulled>, waitMs: number): Promise<Pulled | null> {
-  if (waitMs === Number.POSITIVE_INFINITY) return next;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => { timer = setTimeout(() => resolve(null), waitMs); });
-  try {
-    return await Promise.race([next, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function startTimer(waitMs: number): { late: Promise<null>; timer: NodeJS.Timeout } {
+  let resolveLate: (value: null) => void = () => {};
+  const late = new Promise<null>((resolve) => { resolveLate = resolve; });
+  return { late, timer: setTimeout(() => resolveLate(null), waitMs) };
 }
