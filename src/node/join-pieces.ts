@@ -2,8 +2,8 @@
 // be slowed down by its own transport. The first piece and the end never wait.
 import type { EngineEvent } from './engine.ts';
 
-/** Shortest time between two pieces, 30 a second: no reader sees the difference. */
-export const PIECE_INTERVAL_MS = 33;
+/** Shortest time between two pieces: 50 a second is more than a reader sees. */
+export const PIECE_INTERVAL_MS = 20;
 
 /** The same events with text joined to at most one piece in `intervalMs`. Leaving the loop early ends `events`. */
 export async function* joinPieces(events: AsyncIterable<EngineEvent>, intervalMs = PIECE_INTERVAL_MS): AsyncGenerator<EngineEvent, void, void> {
