@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { Address } from '@ton/core';
 import { RemoteError } from '../core/errors.ts';
 import { unpaidAddress } from '../chain/unpaid-address.ts';
+import { UNIT_MULTIPLIERS } from '../openai/token-price.ts';
 import type { Accounts, ClientAccount, Reservation, WorkerAccount } from './accounts.ts';
 import type { PaymentStatus, ProxyIdentity } from '../wire/peer-info.ts';
 
@@ -53,6 +54,10 @@ export function unpaidAccounts(options: { readonly publicKey: Uint8Array; readon
   return {
     proxy,
     configVersion: () => 0,
+    multipliers: () => UNIT_MULTIPLIERS,
+    canary: () => null,
+    onInactive: () => () => {},
+    available: () => MAX_TOTAL,
 
     checkAddress(address) {
       try {
@@ -71,6 +76,7 @@ export function unpaidAccounts(options: { readonly publicKey: Uint8Array; readon
           if (method.kind === 'long') throw new RemoteError(602, 'this network has no chain to register on');
         },
         status: () => clients.status(ownerAddress),
+        isActive: () => true,
       };
     },
 
@@ -84,6 +90,8 @@ export function unpaidAccounts(options: { readonly publicKey: Uint8Array; readon
         },
         extendedCompare: async () => {},
         status: () => workers.status(ownerAddress),
+        bondNano: () => 0n,
+        isActive: () => true,
       };
     },
 
