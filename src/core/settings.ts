@@ -3,8 +3,10 @@
 import { join, resolve } from 'node:path';
 import { ConfigError, NotFoundError } from './errors.ts';
 import { readConfigFile } from './config-file.ts';
+import { parseTon } from './units.ts';
 
-export type SettingType = 'string' | 'integer' | 'boolean' | 'duration';
+/** `ton`: an amount of TON, for example 1.5. */
+export type SettingType = 'string' | 'integer' | 'boolean' | 'duration' | 'ton';
 
 export interface SettingSpec {
   readonly type: SettingType;
@@ -26,6 +28,21 @@ export const SETTINGS = {
   'engine.threads': { type: 'integer', summary: 'threads of the inference engine (default: cores less one, at least one)' },
   'engine.parallel': { type: 'integer', fallback: '4', summary: 'requests that the engine answers at the same time' },
   'engine.ctx': { type: 'integer', summary: 'context of each sequence in tokens (default: the model\'s own)' },
+  passphrase_file: { type: 'string', summary: 'file of mode 0600 with the passphrase of the wallets that run by themselves' },
+  'client.wallet': { type: 'string', summary: 'wallet that pays for requests (default: the setting `wallet`, or the only one)' },
+  'client.deposit': { type: 'ton', summary: 'TON to deposit with a proxy when less than half of it is left (default: twice the network\'s least client stake)' },
+  'client.max_deposit': { type: 'ton', fallback: '20', summary: 'most TON of one\'s own that may lie with all proxies together' },
+  'node.wallet': { type: 'string', summary: 'hot wallet of the node: pays fees, owns nothing (default: the setting `wallet`, or the only one)' },
+  'node.owner': { type: 'string', summary: 'cold address that the node\'s earnings are paid to; never the hot wallet' },
+  'node.max_owed': { type: 'ton', fallback: '1', summary: 'TON that a proxy may owe without having signed it, before the node stops working for it' },
+  'node.auto_claim': { type: 'ton', summary: 'TON signed and not claimed from which the node claims by itself (default: it does not)' },
+  'node.max_fee_percent': { type: 'integer', fallback: '5', summary: 'most that a claim may cost, in percent of what it pays' },
+  'proxy.wallet': { type: 'string', summary: 'hot wallet of the proxy: pays fees, owns nothing (default: the setting `wallet`, or the only one)' },
+  'proxy.owner': { type: 'string', summary: 'cold address that owns the proxy contract and is paid its earnings; never the hot wallet' },
+  'proxy.commit_interval': { type: 'duration', fallback: '60s', summary: 'how often the proxy commits its ledger on chain; payments are signed up to the last commitment' },
+  'proxy.charge_from': { type: 'ton', fallback: '1', summary: 'TON used and not charged from which the proxy charges a client' },
+  'proxy.payout_from': { type: 'ton', fallback: '10', summary: 'TON earned and not paid from which the proxy delivers a node\'s payout itself' },
+  'proxy.min_bond': { type: 'ton', fallback: '0', summary: 'stake that an operator of nodes must have in its bond to get work' },
 } as const satisfies Record<string, SettingSpec>;
 
 export type SettingKey = keyof typeof SETTINGS;
@@ -46,6 +63,8 @@ export interface Settings {
   get(key: SettingKey): SettingValue;
   text(key: SettingKey): string | undefined;
   integer(key: SettingKey): number | undefined;
+  /** nanoTON of a setting of type `ton`. */
+  ton(key: SettingKey): bigint | undefined;
   boolean(key: SettingKey): boolean;
   durationMs(key: SettingKey): number;
   all(): SettingValue[];
@@ -96,7 +115,16 @@ export function checkSetting(key: SettingKey, text: string, from: string): void 
   if (type === 'integer' && !/^\d{1,9}$/.test(text)) refuse('a whole number');
   if (type === 'boolean' && text !== 'true' && text !== 'false') refuse('true or false');
   if (type === 'duration') parseDurationMs(text, `${key} from ${from}`);
+  if (type === 'ton' && !isTon(text)) refuse('an amount of TON, for example 1.5');
   if (type === 'string' && (text === '' || text.length > 1_024)) refuse('1 to 1024 characters');
+}
+
+function isTon(text: string): boolean {
+  try {
+    return parseTon(text) >= 0n;
+  } catch {
+    return false;
+  }
 }
 
 /** The XDG data directory of cocoon. */
@@ -148,6 +176,7 @@ export async function loadSettings(input: SettingsInput): Promise<Settings> {
     get,
     text,
     integer: (key) => { const value = text(key); return value === undefined ? undefined : Number(value); },
+    ton: (key) => { const value = text(key); return value === undefined ? undefined : parseTon(value); },
     boolean: (key) => text(key) === 'true',
     durationMs: (key) => parseDurationMs(text(key) ?? '', key),
     all: () => [...values.values()],

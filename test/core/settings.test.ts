@@ -26,6 +26,15 @@ describe('loadSettings', () => {
     expect((await load()).get('model')).toEqual({ key: 'model', value: null, source: 'unset' });
   });
 
+  it('an amount of TON is exact, and anything else is refused', async () => {
+    writeFileSync(join(home, 'cocoon.toml'), '[client]\nmax_deposit = 0.1\ndeposit = "2"\n');
+    const settings = await load();
+    expect([settings.ton('client.max_deposit'), settings.ton('client.deposit'), settings.ton('node.max_owed'), settings.ton('node.auto_claim')]).toEqual([100_000_000n, 2_000_000_000n, 1_000_000_000n, undefined]);
+    for (const text of ['-1', '1e3', 'ten', '0.0000000001', '1 TON']) {
+      expect(() => checkSetting('node.auto_claim', text, 'here')).toThrow(expect.objectContaining({ code: 'E_CONFIG', message: expect.stringContaining('amount of TON') }));
+    }
+  });
+
   it('an empty variable is none', async () => {
     expect((await load({ env: { COCOON_TIMEOUT: '' } })).get('timeout').source).toBe('default');
   });
