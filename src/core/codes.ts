@@ -120,6 +120,11 @@ export const CODES = {
     cause: 'The attested certificate or the evidence in it cannot be parsed exactly as specified.',
     action: 'Do not send anything to this peer. `cocoon attest verify` shows the offending field.',
   },
+  E_SEAL: {
+    exit: 5, retryable: false,
+    cause: 'Something that was sealed to one node, or its answer, does not open or is not what it must be: it was changed, repeated, reordered or cut on the way, or is meant for another.',
+    action: 'Use nothing of the answer. Ask again; if it happens again with the same proxy, use another one and report it.',
+  },
   E_EVIDENCE_REFUSED: {
     exit: 5, retryable: false,
     cause: 'The evidence is well formed, but a check failed: signature, key binding, measurement, network or policy.',
@@ -192,6 +197,11 @@ export const CODES = {
     exit: 6, retryable: false,
     cause: 'A signed payment is malformed, names another contract, or is not signed by the proxy\'s key. It is worth nothing.',
     action: 'Ignore it and keep the last valid one; stop working for a proxy that repeats it.',
+  },
+  E_CHAIN_STALE: {
+    exit: 6, retryable: true,
+    cause: 'What is known of the root contract is older than allowed, so prices and lists could be wrong. Nothing is served or paid by it.',
+    action: 'Check the endpoints of the network (`cocoon network show`) and the clock of this machine; it goes on by itself when they answer.',
   },
   E_CHAIN_REFUSED: {
     exit: 6, retryable: false,
@@ -271,6 +281,18 @@ export const CODES = {
     exit: 12, retryable: false,
     cause: 'No check of the evidence failed, but a required one could not be made. What was not checked does not count as passed.',
     action: 'Give what the skipped check needs: mostly a policy that names the expected image or version.',
+  },
+
+  // 13: refused by policy
+  E_SPENDING_LIMIT: {
+    exit: 13, retryable: false,
+    cause: 'The owner\'s limit for deposits, at one proxy or at all together, would be exceeded. Nothing was sent.',
+    action: 'Raise the limit that the message names, or choose another proxy.',
+  },
+  E_OVERBILLED: {
+    exit: 13, retryable: false,
+    cause: 'The proxy claims or has signed more tokens than this machine counted itself, beyond the tolerance. It is not used any more.',
+    action: 'Use another proxy; what is left of the deposit comes back with `cocoon wallet close`. The message names both numbers.',
   },
 
   // 14: no node free

@@ -46,6 +46,8 @@ export class FundsError extends CocoonError<CodeWithExit<8>> {}
 export class UnconfirmedError extends CocoonError<CodeWithExit<9>> {}
 export class EngineError extends CocoonError<CodeWithExit<10>> {}
 export class DaemonError extends CocoonError<CodeWithExit<11>> {}
+/** Refused by a limit or rule of the owner. */
+export class PolicyError extends CocoonError<CodeWithExit<13>> {}
 export class CapacityError extends CocoonError<CodeWithExit<14>> {}
 export class InterruptedError extends CocoonError<CodeWithExit<130> | CodeWithExit<143>> {}
 
