@@ -2,13 +2,15 @@
 // (WIRE.md sections 11 and 12). Request headers are not passed on to the engine; nothing of the body is logged.
 import { RemoteError } from '../core/errors.ts';
 import { tokensUsed } from '../openai/token-price.ts';
+import { failureOf } from '../wire/remote-codes.ts';
 import { decodeBoxed } from '../wire/tl/codec.ts';
 import { handleHttpRequest } from './handlers.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequest } from './handlers.ts';
 import type { TokenMultipliers } from '../openai/token-price.ts';
+import type { UsageCounts } from '../openai/usage.ts';
 import type { Clock } from '../core/clock.ts';
-import type { AnswerSink } from '../wire/answer.ts';
+import type { AnswerSink, FinalInfo } from '../wire/answer.ts';
 import type { WorkerRequest } from '../wire/worker-session.ts';
 
 const BAD_REQUEST = 621;
@@ -30,7 +32,10 @@ function unpack(query: Uint8Array): HttpRequest {
   return { method, url, headers: headers.map(({ name, value }) => ({ name, value })), payload };
 }
 
-/** Answers `request` through `sink`. Rejects when the answer could not be completed; the caller tells the proxy. */
+/**
+ * Answers `request` through `sink`. An answer that was cut short after some of its body was taken ends with `sink.fail`, which
+ * carries what the engine had counted by then; whatever else could not be completed rejects, and the caller tells the proxy.
+ */
 export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, sink: AnswerSink, signal: AbortSignal): Promise<void> {
   const startedAt = deps.clock.now() / 1000;
   if (request.privateKey !== null) throw new RemoteError(602, 'encryption key is provided, but request is unencrypted');
@@ -41,7 +46,10 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
   const http = unpack(request.query);
   const timesNow = (): { startedAt: number; endedAt: number } => ({ startedAt, endedAt: deps.clock.now() / 1000 });
 
-  await handleHttpRequest(http, deps.engine, signal, {
+  const priced = (usage: UsageCounts): FinalInfo =>
+    ({ tokens: tokensUsed(usage, Number(request.coefficient), deps.multipliers()), workerTimes: timesNow() });
+  let counted: FinalInfo | null = null;
+  const answered = handleHttpRequest(http, deps.engine, signal, {
     head: (status, reason, headers) => sink.head({
       httpVersion: 'HTTP/1.1', status, reason,
       headers: [
@@ -52,9 +60,14 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
       payload: NO_BYTES,
     }),
     part: (bytes) => sink.part(bytes),
-    end: (usage) => {
-      const tokens = tokensUsed(usage, Number(request.coefficient), deps.multipliers());
-      return sink.end({ tokens, workerTimes: timesNow() });
+    end: (usage) => sink.end(priced(usage)),
+    cut: (usage) => {
+      counted = priced(usage);
     },
   }, { clock: deps.clock });
+  await answered.catch(async (error: unknown) => {
+    if (counted === null) throw error;
+    const { code, message } = failureOf(error);
+    await sink.fail(code, message, counted);
+  });
 }

@@ -77,12 +77,22 @@ export interface Engine {
   /**
    * Answers one request: any number of `text` events (pieces are joined when the reader is slow), then exactly one `finish`.
    * Throws ContextLengthError, ApiError for a prompt that the model cannot take, EngineError E_ENGINE_BUSY when the queue is
-   * full, EngineError E_ENGINE when the engine fails.
+   * full, EngineError E_ENGINE when the engine fails (EngineStoppedError where it had counted something by then).
    * Aborting the signal, or leaving the loop, frees the sequence at once, also while nobody reads.
    */
   complete(request: EngineRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
   /** Fails what is running and waiting, then frees the model. Idempotent. */
   close(): Promise<void>;
+}
+
+/** The engine failed, or was closed, within an answer; `usage` is what it had counted until then. */
+export class EngineStoppedError extends EngineError {
+  readonly usage: EngineUsage;
+
+  constructor(message: string, usage: EngineUsage, options: { readonly cause?: unknown } = {}) {
+    super('E_ENGINE', message, options);
+    this.usage = usage;
+  }
 }
 
 /** The prompt alone is longer than the context. */

@@ -9,12 +9,14 @@ import { parseChatRequest, parseTextRequest } from '../openai/requests.ts';
 import { chatWriter, textWriter } from '../openai/responses.ts';
 import { DONE, sseBytes, sseEvent } from '../openai/sse.ts';
 import { NO_USAGE } from '../openai/usage.ts';
+import { countedEvents } from './counted-events.ts';
 import { ContextLengthError } from './engine.ts';
 import { joinPieces } from './join-pieces.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SamplingRequest } from '../openai/requests.ts';
 import type { AnswerWriter, FinishReason } from '../openai/responses.ts';
 import type { UsageCounts } from '../openai/usage.ts';
+import type { CountedEvents } from './counted-events.ts';
 import type { Engine, EngineEvent, EnginePrompt } from './engine.ts';
 
 export interface HttpHeader {
@@ -38,6 +40,11 @@ export interface HttpResponder {
   part(bytes: Uint8Array): void | Promise<void>;
   /** The answer is complete; `usage` is what the engine counted (zeros for a refusal). */
   end(usage: UsageCounts): void | Promise<void>;
+  /**
+   * The answer will not be completed, and part of its body was taken: `usage` is what the engine had counted by then.
+   * Called at most once, before the rejection; an answer of which nothing was taken has no counts.
+   */
+  cut?(usage: UsageCounts): void | Promise<void>;
 }
 
 export interface HandlerOptions {
@@ -51,6 +58,9 @@ export interface HandlerOptions {
 const DEFAULT_MAX_REQUEST_BYTES = 8 << 20;
 /** Reason of the last abort of every request; made once, because an abort without one makes an exception each time. */
 const ENDED = new NetworkError('E_CLOSED', 'request has ended');
+
+/** How long an engine that was told to stop may take to say what it has counted; less than the session's grace for the last message. */
+const COUNT_WAIT_MS = 900;
 
 const JSON_HEADERS: readonly HttpHeader[] = [{ name: 'content-type', value: 'application/json' }];
 const STREAM_HEADERS: readonly HttpHeader[] = [
@@ -96,8 +106,9 @@ const ROUTES: Readonly<Record<string, (payload: Uint8Array) => Job>> = {
 export async function handleHttpRequest(
   http: HttpRequest, engine: Engine, signal: AbortSignal, respond: HttpResponder, options: HandlerOptions = {},
 ): Promise<void> {
-  const answer = observeHead(respond);
+  const answer = observe(respond);
   const left = new AbortController();
+  let events: CountedEvents | null = null;
   try {
     const job = readJob(http, engine, options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES);
     const writer = job.writerFor({
@@ -105,9 +116,12 @@ export async function handleHttpRequest(
       created: Math.floor((options.clock ?? systemClock).now() / 1000),
       model: engine.info().model,
     });
-    const events = engine.complete({ ...job.request, prompt: job.prompt }, AbortSignal.any([signal, left.signal]));
+    events = countedEvents(engine.complete({ ...job.request, prompt: job.prompt }, AbortSignal.any([signal, left.signal])));
     await (job.request.stream ? stream(answer, writer, joinPieces(events), job) : whole(answer, writer, events, job));
   } catch (thrown) {
+    left.abort(ENDED);
+    const usage = await events?.counts(COUNT_WAIT_MS) ?? null;
+    if (answer.delivered && usage !== null) await respond.cut?.({ ...usage, reasoningTokens: 0 });
     if (signal.aborted) throw new NetworkError('E_CLOSED', 'request was cancelled before its answer was complete', { cause: thrown });
     if (answer.begun) throw asCocoonError(thrown);
     await refuse(answer, toApiError(thrown));
@@ -196,18 +210,25 @@ export function toApiError(thrown: unknown): ApiError {
   return new ApiError('E_ENGINE', 500, message, { code: 'engine_failed', cause: thrown });
 }
 
-/** The same responder, which knows whether a head was sent. */
-function observeHead(respond: HttpResponder): HttpResponder & { readonly begun: boolean } {
+/** The same responder, which knows whether a head was sent, and whether any of the body was taken. */
+function observe(respond: HttpResponder): HttpResponder & { readonly begun: boolean; readonly delivered: boolean } {
   let begun = false;
+  let delivered = false;
   return {
     get begun() {
       return begun;
+    },
+    get delivered() {
+      return delivered;
     },
     head(status, reason, headers) {
       begun = true;
       return respond.head(status, reason, headers);
     },
-    part: (bytes) => respond.part(bytes),
+    async part(bytes) {
+      await respond.part(bytes);
+      delivered = true;
+    },
     end: (usage) => respond.end(usage),
   };
 }

@@ -1,5 +1,6 @@
 // One answer on one sequence: reuse of the evaluated prefix, prompt in chunks, tokens to text until a reason to finish.
 // The signal is looked at between chunks and tokens: llama.cpp cannot be interrupted within one.
+import { EngineStoppedError } from './engine.ts';
 import { createStopMatcher, createTextAssembler } from './llama-text.ts';
 import type { EngineEvent, EngineFinishReason, EngineRequest, EngineUsage } from './engine.ts';
 import type { EventChannel } from './llama-channel.ts';
@@ -16,7 +17,7 @@ export interface Generation {
   readonly channel: EventChannel;
 }
 
-/** Runs the answer to its end and returns the last event. Errors of the runtime go through. */
+/** Runs the answer to its end and returns the last event. Throws EngineStoppedError when the runtime fails after the first token, its errors before. */
 export async function generateAnswer(generation: Generation): Promise<EngineEvent> {
   const { runtime, sequence, tokens, signal } = generation;
   // The last token is always evaluated: its result is what the first token of the answer is drawn from.
@@ -30,18 +31,25 @@ export async function generateAnswer(generation: Generation): Promise<EngineEven
     await runtime.pause();
   }
   if (signal.aborted) return finish('cancelled', { promptTokens, cachedTokens, completionTokens: 0 });
-  const { reason, completionTokens } = await generateTokens(generation, tokens.slice(promptTokens));
-  return finish(reason, { promptTokens: tokens.length, cachedTokens, completionTokens });
+  const counts = { promptTokens: tokens.length, cachedTokens, completionTokens: 0 };
+  try {
+    const reason = await generateTokens(generation, tokens.slice(promptTokens), counts);
+    return finish(reason, counts);
+  } catch (cause) {
+    if (counts.completionTokens === 0) throw cause;
+    throw new EngineStoppedError('engine failed while answering', counts, { cause });
+  }
 }
 
+/** Generates until there is a reason to finish, counting each token in `counts`. */
 async function generateTokens(
   { runtime, sequence, tokens, request, sampling, signal, channel }: Generation,
   rest: readonly number[],
-): Promise<{ reason: EngineFinishReason; completionTokens: number }> {
+  counts: { completionTokens: number },
+): Promise<EngineFinishReason> {
   const limit = Math.min(request.maxTokens ?? Infinity, runtime.info.contextSize - tokens.length);
   const assembler = createTextAssembler((held, previous) => runtime.detokenize(held, previous), tokens);
   const matcher = createStopMatcher(request.stop ?? []);
-  let completionTokens = 0;
 
   /** Sends what may be sent; true when a stop string was reached. */
   const send = async (text: string): Promise<boolean> => {
@@ -52,20 +60,20 @@ async function generateTokens(
   };
 
   for await (const { token } of sequence.generate(rest, sampling)) {
-    if (signal.aborted) return { reason: 'cancelled', completionTokens };
-    completionTokens += 1;
-    if (await send(assembler.push(token))) return { reason: 'stop', completionTokens };
-    if (signal.aborted) return { reason: 'cancelled', completionTokens };
-    if (completionTokens >= limit) {
+    if (signal.aborted) return 'cancelled';
+    counts.completionTokens += 1;
+    if (await send(assembler.push(token))) return 'stop';
+    if (signal.aborted) return 'cancelled';
+    if (counts.completionTokens >= limit) {
       // A character that the limit cut in two is not sent.
       await channel.text(matcher.flush());
-      return { reason: 'length', completionTokens };
+      return 'length';
     }
     const paused = runtime.pause();
     if (paused !== undefined) await paused;
   }
   if (!(await send(assembler.flush()))) await channel.text(matcher.flush());
-  return { reason: 'stop', completionTokens };
+  return 'stop';
 }
 
 function finish(reason: EngineFinishReason, usage: EngineUsage): EngineEvent {

@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { EngineError } from '../core/errors.ts';
 import { badRequest } from '../openai/errors.ts';
-import { ContextLengthError } from './engine.ts';
+import { ContextLengthError, EngineStoppedError } from './engine.ts';
 import { createEventChannel } from './llama-channel.ts';
 import { generateAnswer } from './llama-generation.ts';
 import { createSequencePool } from './llama-pool.ts';
@@ -49,7 +49,7 @@ export function createLlamaScheduler(runtime: LlamaRuntime, options: LlamaSchedu
     try {
       const last = await generateAnswer({ runtime, sequence, tokens, request, sampling, signal, channel });
       pool.release(sequence);
-      if (closing.signal.aborted) channel.fail(new EngineError('E_ENGINE', 'engine was closed before the answer was complete'));
+      if (closing.signal.aborted && last.type === 'finish') channel.fail(new EngineStoppedError('engine was closed before the answer was complete', last.usage));
       else channel.finish(last);
     } catch (cause) {
       await repair(sequence);

@@ -2,7 +2,7 @@
 // benches of the way to one. Delays, failures and finish reasons are scripted.
 import { setTimeout as delay } from 'node:timers/promises';
 import { EngineError } from '../../src/core/errors.ts';
-import { ContextLengthError } from '../../src/node/engine.ts';
+import { ContextLengthError, EngineStoppedError } from '../../src/node/engine.ts';
 import type { Engine, EngineEvent, EngineInfo, EngineRequest } from '../../src/node/engine.ts';
 
 export interface InstantEngineOptions {
@@ -60,12 +60,12 @@ export function createInstantEngine(options: InstantEngineOptions = {}): Instant
         }
         if (failAt?.piece === completionTokens) {
           complete = true;
-          throw failAt.error;
+          throw completionTokens === 0 || !(failAt.error instanceof EngineError) ? failAt.error : new EngineStoppedError(failAt.error.message, usage());
         }
         yield { type: 'text', text: answer[completionTokens] ?? '' };
       }
       complete = true;
-      if (failAt !== undefined && failAt.piece >= limit) throw failAt.error;
+      if (failAt !== undefined && failAt.piece >= limit) throw failAt.error instanceof EngineError ? new EngineStoppedError(failAt.error.message, usage()) : failAt.error;
       yield { type: 'finish', reason: limit < answer.length ? 'length' : 'stop', usage: usage() };
     } finally {
       state.running -= 1;

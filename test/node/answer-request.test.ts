@@ -1,6 +1,6 @@
 // One request of a proxy at the node: what is refused before any work, and what a finished answer says.
 import { describe, expect, it } from '@jest/globals';
-import { EngineError } from '../../src/core/errors.ts';
+import { EngineError, InterruptedError } from '../../src/core/errors.ts';
 import { answerRequest } from '../../src/node/answer-request.ts';
 import { UNIT_MULTIPLIERS } from '../../src/openai/token-price.ts';
 import { encodeBoxed } from '../../src/wire/tl/codec.ts';
@@ -12,19 +12,29 @@ import type { InstantEngineOptions } from '../fakes/instant-engine.ts';
 const query = (url: string, body: string): Uint8Array => encodeBoxed({ _: 'http.request', method: 'POST', url, http_version: 'HTTP/1.1', headers: [], payload: Buffer.from(body) });
 const CHAT = query('/v1/chat/completions', '{"model":"instant","messages":[{"role":"user","content":"one two"}]}');
 
-async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: InstantEngineOptions = {}) {
+const STREAM = query('/v1/chat/completions', '{"model":"instant","stream":true,"messages":[{"role":"user","content":"one two"}]}');
+
+async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: InstantEngineOptions = {}, leaveAfterParts = Infinity) {
   const engine = createInstantEngine(engineOptions);
   let now = 1_000_000;
-  const seen: { head?: HttpHead; body: string; info?: FinalInfo } = { body: '' };
+  const seen: { head?: HttpHead; body: string; info?: FinalInfo; failure?: readonly [number, string]; parts: number } = { body: '', parts: 0 };
+  const controller = new AbortController();
   const sink: AnswerSink = {
     head: async (head) => { seen.head = head; },
-    part: async (bytes) => { seen.body += Buffer.from(bytes).toString(); },
+    part: async (bytes) => {
+      seen.body += Buffer.from(bytes).toString();
+      seen.parts += 1;
+      if (seen.parts === leaveAfterParts) controller.abort(new InterruptedError('E_INTERRUPTED', 'request was cancelled'));
+    },
     end: async (info) => { seen.info = info; },
-    fail: async () => { throw new Error('not the handler\'s to call'); },
+    fail: async (code, message, info) => {
+      seen.failure = [code, message];
+      if (info !== undefined) seen.info = info;
+    },
   };
   const request: WorkerRequest = { id: new Uint8Array(32), query: CHAT, signedPayment: null, coefficient: 1_500n, timeoutMs: 1_000, enableDebug: false, privateKey: null, ...changes };
   const deps = { engine, clock: { now: () => (now += 500) }, multipliers: () => UNIT_MULTIPLIERS };
-  const error = await answerRequest(deps, request, sink, new AbortController().signal).then(() => null, (thrown: unknown) => thrown);
+  const error = await answerRequest(deps, request, sink, controller.signal).then(() => null, (thrown: unknown) => thrown);
   return { ...seen, error, engine };
 }
 
@@ -59,10 +69,32 @@ describe('answerRequest', () => {
     expect(broken.body).toMatch(/out of memory/);
   });
 
-  it('a failure after the head rejects, so that the session tells the proxy', async () => {
-    const stream = query('/v1/chat/completions', '{"model":"instant","stream":true,"messages":[{"role":"user","content":"hi"}]}');
-    const { error, info } = await answer({ query: stream }, { failAt: { piece: 1, error: new EngineError('E_ENGINE', 'out of memory') } });
-    expect(error).toMatchObject({ code: 'E_ENGINE' });
-    expect(info).toBeUndefined();
+  it('an engine that fails in mid-answer: the last message carries what it had counted', async () => {
+    const { error, info, failure, body } = await answer({ query: STREAM }, { failAt: { piece: 2, error: new EngineError('E_ENGINE', 'out of memory') } });
+    expect([error, failure]).toEqual([null, [602, 'out of memory']]);
+    expect(info).toMatchObject({ tokens: { prompt: 3n, completion: 3n, total: 6n }, workerTimes: { startedAt: 1_000.5 } });
+    expect(body).not.toMatch(/DONE/);
+  });
+
+  it('a request that is cancelled in mid-answer: the last message carries the counts at that moment', async () => {
+    const pieces = Array.from({ length: 1_000 }, () => 'x');
+    const { error, info, failure, engine, parts } = await answer({ query: STREAM, coefficient: 1_000n }, { pieces, pieceDelayMs: 30 }, 3);
+    expect(error).toBeNull();
+    expect(failure).toEqual([651, expect.stringMatching(/cancelled/)]);
+    const completion = Number(info?.tokens.completion);
+    expect(completion).toBeGreaterThanOrEqual(parts);
+    expect(completion).toBeLessThan(20);
+    expect(engine.running).toBe(0);
+  });
+
+  it('nothing delivered costs nothing: a plain answer that is cut before it was whole rejects without counts', async () => {
+    const broken = await answer({}, { failAt: { piece: 2, error: new EngineError('E_ENGINE', 'out of memory') } });
+    expect([broken.error, broken.head?.status, broken.info?.tokens.total]).toEqual([null, 500, 0n]);
+  });
+
+  it('plain and streamed answers are counted alike', async () => {
+    const [plain, streamed] = [await answer(), await answer({ query: STREAM })];
+    expect(plain.info?.tokens).toEqual(streamed.info?.tokens);
+    expect(streamed.info?.tokens.total).toBe(7n);
   });
 });
