@@ -87,6 +87,12 @@ export const CODES = {
     action: 'Run the same command again at the time that the message names.',
   },
 
+  E_LEDGER_BEHIND: {
+    exit: 3, retryable: false,
+    cause: 'The proxy\'s ledger is older than what the proxy committed on chain: it is new, was restored from a backup, or another copy of it was in use. Payments that it does not know of may be signed.',
+    action: 'Bring the newest ledger back. Where it is lost, start the proxy with --rebuild-ledger: totals are then taken from the chain and from what nodes can prove.',
+  },
+
   // 4: wallet locked, wrong passphrase
   E_PASSPHRASE: {
     exit: 4, retryable: false,
@@ -269,6 +275,12 @@ export const CODES = {
     exit: 11, retryable: false,
     cause: 'The daemon that the command talks to is not running, or did not become ready.',
     action: 'Start it, or read its log; the message names the file.',
+  },
+
+  E_LEDGER: {
+    exit: 11, retryable: false,
+    cause: 'The proxy\'s ledger could not be written, is damaged, or is in use by another proxy with the same key, so the proxy stopped: it promises nothing that is not on disk.',
+    action: 'Read the message: a full disk is to be freed, a damaged file restored from a backup; then start the proxy again.',
   },
 
   // 12: incomplete
