@@ -1,6 +1,20 @@
 // The highest signed payment of each contract, on disk before it is acted on: one private file a contract, replaced
 // atomically, shared by processes under a lock. Refuses to go back, payments that are not the proxy's, and damaged files.
-import type { Address } from '@ton/core';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { Address } from '@ton/core';
+import { z } from 'zod';
+import { systemClock } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
+import { deferred } from '../core/deferred.ts';
+import type { Deferred } from '../core/deferred.ts';
+import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
+import { ConfigError, NetworkError, NotFoundError } from '../core/errors.ts';
+import { ensureFolder, listFolder, readBounded, removeLeftovers, writeFileAtomic } from '../core/files.ts';
+import type { WriteStep } from '../core/files.ts';
+import { withLock } from '../core/lock.ts';
+import type { SignedKind } from './cells/signed.ts';
+import { checkPayment, encodePayment, parsePayment } from './signed-payment.ts';
 import type { SignedPayment } from './signed-payment.ts';
 
 export interface BookEntry {
@@ -54,3 +68,278 @@ export interface PaymentBook {
   /** Waits for writes under way. Idempotent. */
   close(): Promise<void>;
 }
+
+export interface PaymentBookOptions {
+  readonly clock?: Clock;
+  /** How long to wait for another process that writes. Default 10 s. */
+  readonly lockTimeoutMs?: number;
+  /** Called with the name of each completed step of a write; for crash tests. */
+  readonly onStep?: (step: 'locked' | WriteStep) => void;
+}
+
+/** The payments that pay for work, of each kind of contract. A last one closes the contract, so it supersedes an equal total. */
+const KINDS = { client: ['clientCharge'], worker: ['workerPayout', 'workerLastPayout'] } as const satisfies Record<BookEntry['kind'], readonly SignedKind[]>;
+
+const LOCK_MS = 10_000;
+const MAX_FILE_BYTES = 8 * 1024;
+const FILE = /^(0|-1)_[0-9a-f]{64}\.json$/;
+const MAX_TOKENS = 2n ** 64n - 1n;
+
+const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
+const rawAddress = z.string().regex(/^(0|-1):[0-9a-f]{64}$/);
+const tokens = z.string().regex(/^(0|[1-9]\d{0,19})$/);
+
+const fileSchema = z.strictObject({
+  schema: z.literal('cocoon.payment-book/1'),
+  proxy: rawAddress,
+  contract: rawAddress,
+  kind: z.enum(['client', 'worker']),
+  publicKey: hex32,
+  signedTokens: tokens,
+  payment: z.base64().max(2048).nullable(),
+  countedTokens: tokens,
+  openTokens: tokens,
+  dbTokens: tokens,
+  claimedTokens: tokens,
+  model: z.string().max(1024).nullable(),
+  updatedAtMs: z.int().min(0),
+  /** SHA-256 of the same JSON without this field. */
+  digest: hex32,
+});
+
+const fileName = (contract: Address): string => `${contract.workChain}_${contract.hash.toString('hex')}.json`;
+
+function encodeEntry(entry: BookEntry): string {
+  const fields = {
+    schema: 'cocoon.payment-book/1', proxy: entry.proxy.toRawString(), contract: entry.contract.toRawString(), kind: entry.kind,
+    publicKey: toHex(entry.publicKey), signedTokens: String(entry.signedTokens),
+    payment: entry.payment === null ? null : Buffer.from(entry.payment).toString('base64'),
+    countedTokens: String(entry.countedTokens), openTokens: String(entry.openTokens), dbTokens: String(entry.dbTokens),
+    claimedTokens: String(entry.claimedTokens), model: entry.model, updatedAtMs: entry.updatedAtMs,
+  };
+  return `${JSON.stringify({ ...fields, digest: digestOf(fields) })}\n`;
+}
+
+const digestOf = (fields: object): string => createHash('sha256').update(JSON.stringify(fields)).digest('hex');
+
+/** Reads strictly: another schema, field, digest, or a payment that is not the entry's own is damage. Throws `E_STATE` naming the file. */
+function decodeEntry(bytes: Uint8Array, path: string): BookEntry {
+  const damaged = (why: string, cause?: unknown): ConfigError => new ConfigError('E_STATE', `${path} is damaged: ${why}`, {
+    hint: 'restore it from a backup; without it payments may be lost, so nothing goes on without it', ...(cause === undefined ? {} : { cause }),
+  });
+  const text = Buffer.from(bytes).toString('utf8');
+  let fields: z.infer<typeof fileSchema>;
+  try {
+    fields = fileSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw damaged('it is no entry of a payment book', cause);
+  }
+  const entry: BookEntry = {
+    proxy: Address.parseRaw(fields.proxy), contract: Address.parseRaw(fields.contract), kind: fields.kind, publicKey: fromHex(fields.publicKey),
+    signedTokens: BigInt(fields.signedTokens), payment: fields.payment === null ? null : new Uint8Array(Buffer.from(fields.payment, 'base64')),
+    countedTokens: BigInt(fields.countedTokens), openTokens: BigInt(fields.openTokens), dbTokens: BigInt(fields.dbTokens),
+    claimedTokens: BigInt(fields.claimedTokens), model: fields.model, updatedAtMs: fields.updatedAtMs,
+  };
+  // One encoding only, digest included: a digit that changed is seen.
+  if (encodeEntry(entry) !== text) throw damaged('its content does not have the digest that it names');
+  try {
+    const signed = entry.payment === null ? 0n : checkedTokens(entry, parsePayment(entry.payment));
+    if (signed !== entry.signedTokens) throw new Error(`the payment is for ${signed} tokens, the entry says ${entry.signedTokens}`);
+  } catch (cause) {
+    throw damaged(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+  return entry;
+}
+
+/** Total of a payment that is the entry's own. Throws `E_SIGNED_PAYMENT`. */
+function checkedTokens({ kind, contract, publicKey }: Pick<BookEntry, 'kind' | 'contract' | 'publicKey'>, payment: SignedPayment): bigint {
+  checkPayment(payment, { kinds: KINDS[kind], contract, publicKey });
+  if (!('tokens' in payment.claim)) throw new NetworkError('E_SIGNED_PAYMENT', 'signed payment carries no total');
+  return payment.claim.tokens;
+}
+
+const isLast = (payment: SignedPayment): boolean => payment.claim.kind === 'workerLastPayout';
+
+type Change = (entry: BookEntry | null, path: string) => BookEntry;
+
+interface Waiting {
+  readonly contract: Address;
+  readonly change: Change;
+  readonly done: Deferred<BookEntry>;
+}
+
+/** Opens the book in `folder`, which is made when it does not exist, and reads it. Throws `E_STATE` naming the first damaged file. */
+export async function openPaymentBook(folder: string, options: PaymentBookOptions = {}): Promise<PaymentBook> {
+  const book = new FilePaymentBook(folder, options);
+  await book.start();
+  return book;
+}
+
+class FilePaymentBook implements PaymentBook {
+  readonly #folder: string;
+  readonly #options: PaymentBookOptions;
+  readonly #entries = new Map<string, BookEntry>();
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | null = null;
+
+  constructor(folder: string, options: PaymentBookOptions) {
+    this.#folder = folder;
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    await ensureFolder(this.#folder);
+    await this.#locked(() => removeLeftovers(this.#folder));
+    await this.entries();
+  }
+
+  async entries(): Promise<BookEntry[]> {
+    const entries: BookEntry[] = [];
+    for (const name of await listFolder(this.#folder)) {
+      if (!FILE.test(name)) continue;
+      const entry = await this.#read(join(this.#folder, name), name);
+      if (entry !== null) entries.push(this.#keep(entry));
+    }
+    return entries;
+  }
+
+  entry(contract: Address): BookEntry | null {
+    return this.#entries.get(contract.toRawString()) ?? null;
+  }
+
+  open({ proxy, contract, kind, publicKey, model, startTokens = 0n }: NewBookEntry): Promise<BookEntry> {
+    return this.#change(contract, (entry, path) => {
+      if (entry === null) {
+        return {
+          proxy, contract, kind, publicKey: Uint8Array.from(publicKey), signedTokens: 0n, payment: null, countedTokens: startTokens, openTokens: 0n,
+          dbTokens: 0n, claimedTokens: startTokens, model: model ?? null, updatedAtMs: 0,
+        };
+      }
+      if (!entry.proxy.equals(proxy) || entry.kind !== kind || !equalBytes(entry.publicKey, publicKey)) {
+        throw new ConfigError('E_STATE', `${path} is of another proxy, key or kind than ${proxy.toString()}`);
+      }
+      return model === undefined || entry.model === model ? entry : { ...entry, model };
+    });
+  }
+
+  record(contract: Address, payment: SignedPayment): Promise<BookEntry> {
+    return this.#change(contract, (entry, path) => {
+      const known = opened(entry, path);
+      const total = checkedTokens(known, payment);
+      const isMore = known.payment === null || total > known.signedTokens
+        || (total === known.signedTokens && isLast(payment) && !isLast(parsePayment(known.payment)));
+      return isMore ? { ...known, signedTokens: total, payment: encodePayment(payment) } : known;
+    });
+  }
+
+  counted(contract: Address, { tokens: added = 0n, openTokens = 0n }: { readonly tokens?: bigint; readonly openTokens?: bigint }): Promise<BookEntry> {
+    if (added < 0n) return Promise.reject(new ConfigError('E_STATE', `${added} tokens cannot be counted: a count never goes back`));
+    return this.#change(contract, (entry, path) => {
+      const known = opened(entry, path);
+      if (added === 0n && openTokens === 0n) return known;
+      const open = known.openTokens + openTokens;
+      return { ...known, countedTokens: atMost(known.countedTokens + added), openTokens: open < 0n ? 0n : atMost(open) };
+    });
+  }
+
+  stated(contract: Address, { dbTokens = 0n, claimedTokens = 0n }: { readonly dbTokens?: bigint; readonly claimedTokens?: bigint }): Promise<BookEntry> {
+    return this.#change(contract, (entry, path) => {
+      const known = opened(entry, path);
+      if (dbTokens <= known.dbTokens && claimedTokens <= known.claimedTokens) return known;
+      return { ...known, dbTokens: atMost(larger(known.dbTokens, dbTokens)), claimedTokens: atMost(larger(known.claimedTokens, claimedTokens)) };
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+  }
+
+  #keep(entry: BookEntry): BookEntry {
+    this.#entries.set(entry.contract.toRawString(), entry);
+    return entry;
+  }
+
+  async #read(path: string, name: string): Promise<BookEntry | null> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await readBounded(path, MAX_FILE_BYTES, { private: true });
+    } catch (error) {
+      if (error instanceof NotFoundError) return null;
+      throw error;
+    }
+    const entry = decodeEntry(bytes, path);
+    if (fileName(entry.contract) !== name) throw new ConfigError('E_STATE', `${path} is damaged: it is the entry of ${entry.contract.toRawString()}`);
+    return entry;
+  }
+
+  #locked<T>(work: () => Promise<T>): Promise<T> {
+    return withLock(join(this.#folder, 'book'), work, { timeoutMs: this.#options.lockTimeoutMs ?? LOCK_MS });
+  }
+
+  #change(contract: Address, change: Change): Promise<BookEntry> {
+    const done = deferred<BookEntry>();
+    this.#waiting.push({ contract, change, done });
+    // Changes that come while a write is under way share the next one: one lock and, for each contract, one fsync.
+    this.#writing ??= this.#write();
+    return done.promise;
+  }
+
+  async #write(): Promise<void> {
+    await Promise.resolve(); // what is asked for in the same turn goes along
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#locked(async () => {
+          this.#options.onStep?.('locked');
+          for (const key of new Set(batch.map(({ contract }) => contract.toRawString()))) {
+            await this.#apply(batch.filter(({ contract }) => contract.toRawString() === key));
+          }
+        });
+      } catch (error) {
+        for (const { done } of batch) done.reject(error);
+      }
+    }
+    this.#writing = null; // in the same turn in which nothing was found waiting
+  }
+
+  /** All changes of one contract, in order, and one write. What another process has written meanwhile is what they start from. */
+  async #apply(changes: readonly Waiting[]): Promise<void> {
+    const [first] = changes;
+    if (first === undefined) return;
+    const name = fileName(first.contract);
+    const path = join(this.#folder, name);
+    const kept: Waiting[] = [];
+    try {
+      const before = await this.#read(path, name);
+      // What was here and is gone was money: it is never begun anew in silence.
+      if (before === null && this.entry(first.contract) !== null) throw new ConfigError('E_STATE', `${path} is gone`, { hint: 'restore it from a backup' });
+      let entry = before;
+      for (const waiting of changes) {
+        try {
+          entry = waiting.change(entry, path);
+          kept.push(waiting);
+        } catch (error) {
+          waiting.done.reject(error);
+        }
+      }
+      if (entry === null) return;
+      if (entry !== before) {
+        entry = { ...entry, updatedAtMs: Math.max(0, Math.round((this.#options.clock ?? systemClock).now())) };
+        await writeFileAtomic(path, encodeEntry(entry), this.#options.onStep === undefined ? {} : { onStep: this.#options.onStep });
+      }
+      this.#keep(entry);
+      for (const { done } of kept) done.resolve(entry);
+    } catch (error) {
+      for (const { done } of changes) done.reject(error);
+    }
+  }
+}
+
+function opened(entry: BookEntry | null, path: string): BookEntry {
+  if (entry === null) throw new ConfigError('E_STATE', `${path} does not exist: the entry has not been opened`);
+  return entry;
+}
+
+const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+const atMost = (value: bigint): bigint => (value > MAX_TOKENS ? MAX_TOKENS : value);
