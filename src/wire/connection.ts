@@ -57,6 +57,11 @@ export interface Connection {
   /** Sends a `tcp.packet`; resolves when the socket wants more (back-pressure), rejects with E_CLOSED, E_TOO_LARGE or E_BUSY. */
   send(packet: TlPacket): Promise<void>;
   /**
+   * Sends a `tcp.ping` and resolves with the milliseconds until its `tcp.pong` was read; rejects with E_CLOSED when the connection
+   * ends before, and with E_BUSY when too much waits already. To be used towards peers that answer pings of either side.
+   */
+  ping(): Promise<number>;
+  /**
    * Ends the connection: reads nothing more, fails open queries with E_CLOSED at once, delivers what is buffered and the
    * answers of `onQuery` calls still running (so "throw a RemoteError and close" reaches the peer), then disconnects; at
    * most the closing time of the connection's options later it is cut. Idempotent; the first reason counts.

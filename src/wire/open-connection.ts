@@ -46,6 +46,9 @@ export function openConnection(stream: Duplex, options: OpenConnectionOptions): 
   return new WireConnection(stream, options);
 }
 
+/** Own pings that may wait for their pong. */
+const MAX_PINGS = 4;
+
 type State = 'opening' | 'open' | 'closing' | 'closed';
 
 class WireConnection implements OpenConnection {
@@ -66,6 +69,7 @@ class WireConnection implements OpenConnection {
   readonly #ready = deferred<void>();
   readonly #handlers = deferred<ConnectionHandlers>();
   readonly #closed = deferred<CocoonError | null>();
+  readonly #pings = new Map<bigint, { readonly sentAt: number; readonly answer: Deferred<number> }>();
   #state: State = 'opening';
   #reason: CocoonError | null = null;
   #inputEnded = false;
@@ -131,6 +135,10 @@ class WireConnection implements OpenConnection {
     return heeded(this.#send(packet));
   }
 
+  ping(): Promise<number> {
+    return heeded(this.#ping());
+  }
+
   close(reason?: CocoonError): void {
     if (!this.#isUp) return;
     this.#state = 'closing';
@@ -155,6 +163,25 @@ class WireConnection implements OpenConnection {
     if (!this.#isUp) throw this.#gone();
     this.#writer.write({ _: 'tcp.packet', data: encodeBoxed(packet) }, 'own');
     await this.#writer.drained();
+  }
+
+  async #ping(): Promise<number> {
+    if (this.#state === 'opening') await this.#ready.promise;
+    if (!this.#isUp) throw this.#gone();
+    if (this.#pings.size >= MAX_PINGS) throw new NetworkError('E_BUSY', `cannot send a ping: ${this.#pings.size} wait for an answer already`);
+    const id = this.#randomId();
+    const answer = deferred<number>();
+    this.#writer.write({ _: 'tcp.ping', id }, 'own');
+    this.#pings.set(id, { sentAt: performance.now(), answer });
+    return answer.promise;
+  }
+
+  /** Nothing when no ping of that id was sent by `ping`: the keep-alive's own have done their work by being answered at all. */
+  #pong(id: bigint): null {
+    const ping = this.#pings.get(id);
+    this.#pings.delete(id);
+    ping?.answer.resolve(performance.now() - ping.sentAt);
+    return null;
   }
 
   /** The reading loop: one frame after the other, the next one only when the one before has been dealt with. */
@@ -207,8 +234,10 @@ class WireConnection implements OpenConnection {
       case 'tcp.ping':
         this.#reply({ _: 'tcp.pong', id: packet.id });
         return null;
+      case 'tcp.pong':
+        return this.#pong(packet.id);
       default:
-        return null; // a pong has done its work by arriving; a stray tcp.connect or tcp.connected means nothing
+        return null; // a stray tcp.connect or tcp.connected means nothing
     }
   }
 
@@ -285,6 +314,8 @@ class WireConnection implements OpenConnection {
     this.#ready.reject(this.#reason ?? gone);
     this.#handlers.reject(gone);
     this.#queries.failAll(gone);
+    for (const { answer } of this.#pings.values()) answer.reject(gone);
+    this.#pings.clear();
     this.#wake();
   }
 

@@ -66,6 +66,8 @@ export interface AdmittedWorker {
   /** A new price in thousandths, already checked to be within 0 to 10^9 − 1. */
   coefficient(coefficient: number): void;
   paymentStatus(): PaymentStatus | Promise<PaymentStatus>;
+  /** A measured round trip of the connection, at once when it is ready and then about every 15 seconds; from version 5 on. */
+  roundTrip?(ms: number): void;
 }
 
 /** The decisions that the acceptor leaves to the proxy. RemoteError gives the peer its code and text; then the connection closes. */
@@ -93,6 +95,8 @@ export interface WorkerAcceptorOptions {
 
 const DEFAULT_STEP_MS = 60_000;
 const DEFAULT_CANCEL_GRACE_MS = 5_000;
+/** Between two measurements of the round trip. */
+const ROUND_TRIP_EVERY_MS = 15_000;
 /** What the comparison says when the extended one is to follow; any number but 0 does. */
 const NOT_AGREED = 1;
 
@@ -286,7 +290,15 @@ class WorkerAcceptor implements WorkerLink {
       worker.ready(this.#disabled);
     } catch (error) {
       this.close(asCocoonError(error));
+      return;
     }
+    // Only the dialling side pings in the network's programs (WIRE.md section 7); ours answers both.
+    if (this.#capabilities?.cancellation === true && worker.roundTrip !== undefined) void this.#measure((ms) => worker.roundTrip?.(ms));
+  }
+
+  async #measure(tell: (ms: number) => void): Promise<void> {
+    await this.#connection.ping().then(tell).catch(() => undefined); // a busy connection is measured the next time
+    if (this.#phase === 'ready') this.#stopStepTimer = this.#timers.after(ROUND_TRIP_EVERY_MS, () => void this.#measure(tell));
   }
 
   #bounded<T>(work: () => Promise<T>): Promise<T> {

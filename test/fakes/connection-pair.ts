@@ -110,6 +110,11 @@ class FakeEnd implements FakeConnection {
     await this.#stalled?.promise;
   }
 
+  async ping(): Promise<number> {
+    this.#assertUp();
+    return 1;
+  }
+
   close(reason?: CocoonError): void {
     if (!this.#up) return;
     this.#up = false;

@@ -454,6 +454,27 @@ describe('time', () => {
     await until(() => peer.received.some((packet) => packet._ === 'tcp.ping'));
   });
 
+  it.each(['dialer', 'acceptor'] as const)('ping: a %s measures the round trip, by the id of its own ping only', async (role) => {
+    const { connection, peer } = await opened(role);
+    const measured = connection.ping();
+    const ping = await peer.packet(0);
+    if (ping._ !== 'tcp.ping') throw new Error(`expected a ping, got ${ping._}`);
+    peer.send({ _: 'tcp.pong', id: ping.id + 1n });
+    await sleep(20);
+    peer.send({ _: 'tcp.pong', id: ping.id });
+    peer.send({ _: 'tcp.pong', id: ping.id });
+    expect(await measured).toBeGreaterThanOrEqual(15);
+  });
+
+  it('ping: rejects when the connection ends, and when too many wait', async () => {
+    const { connection } = await opened('acceptor');
+    const waiting = Array.from({ length: 4 }, () => connection.ping());
+    await expectRejection(connection.ping(), 'E_BUSY', /4 wait/);
+    connection.close();
+    for (const ping of waiting) await expectRejection(ping, 'E_CLOSED');
+    await expectRejection(connection.ping(), 'E_CLOSED');
+  });
+
   it('openConnection: an acceptor does not ping', async () => {
     const { peer } = await opened('acceptor', { timeouts: { pingMs: 10 } });
     await sleep(60);
