@@ -1,0 +1,9 @@
+// `npm run fuzz -- [--minutes N] [--target NAME]… [--seed S] [--corpus DIR]`: coverage-guided fuzzing of every parser that takes
+// bytes from outside; ten minutes over all targets unless told otherwise. Inputs that failed are written into coverage/fuzz.
+// Exit 1 when something was found. An input file as --replay FILE with --target NAME runs that input only.
+import { register } from 'node:module';
+
+register('./instrument.mjs', import.meta.url);
+await import('./coverage.ts');
+const { main } = await import('./run.ts');
+process.exitCode = await main(process.argv.slice(2));
