@@ -18,9 +18,9 @@ async function loadDeclarations() {
       const { outputText } = ts.transpileModule(text, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 } });
       writeFileSync(join(folder, `${file.split('/').at(-1)}.mjs`), outputText);
     }
-    const { TYPES, EXTENSIONS, FUNCTIONS } = await import(pathToFileURL(join(folder, 'schema.mjs')).href);
+    const { TYPES, EXTENSIONS, FUNCTIONS, EXTENSION_FUNCTIONS } = await import(pathToFileURL(join(folder, 'schema.mjs')).href);
     const { parseDeclarations } = await import(pathToFileURL(join(folder, 'declarations.mjs')).href);
-    return [...parseDeclarations(TYPES, false), ...parseDeclarations(EXTENSIONS, false), ...parseDeclarations(FUNCTIONS, true)];
+    return [...parseDeclarations(TYPES, false), ...parseDeclarations(EXTENSIONS, false), ...parseDeclarations(FUNCTIONS, true), ...parseDeclarations(EXTENSION_FUNCTIONS, true)];
   } finally {
     rmSync(folder, { recursive: true });
   }

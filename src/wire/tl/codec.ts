@@ -10,7 +10,7 @@ import type { TlCodec, TlSchema } from './compile.ts';
 import { parseDeclarations } from './declarations.ts';
 import type { TlDeclaration } from './declarations.ts';
 import { TlReader } from './reader.ts';
-import { EXTENSIONS, FUNCTIONS, TYPES } from './schema.ts';
+import { EXTENSION_FUNCTIONS, EXTENSIONS, FUNCTIONS, TYPES } from './schema.ts';
 import type { TlByName, TlByType, TlFunction, TlName, TlObject, TlTypeName } from './types.ts';
 import { TlWriter } from './writer.ts';
 
@@ -20,6 +20,7 @@ const ID_BYTES = 4;
 
 export const DECLARATIONS: readonly TlDeclaration[] = [
   ...parseDeclarations(TYPES, false), ...parseDeclarations(EXTENSIONS, false), ...parseDeclarations(FUNCTIONS, true),
+  ...parseDeclarations(EXTENSION_FUNCTIONS, true),
 ];
 
 interface PreparedSchema {

@@ -207,8 +207,19 @@ keyManager.getWorkerPrivateKeys@2025-12 min_config_version:int = keyManager.Priv
 keyManager.getProxyPrivateKeys@2025-12 min_config_version:int = keyManager.PrivateKeys;
 `;
 
-/** Ours, not the network's: one-way messages of protocol version 5 (versions.ts), never sent to a peer of a lower version. */
+/**
+ * Ours, not the network's, by the protocol version (versions.ts) that brought them; never sent to a peer of a lower one.
+ * 5: one-way messages that cancel a request. 6: answers to `attest.challenge` (fresh-attestation.ts).
+ */
 export const EXTENSIONS = `
 client.cancelQuery request_id:int256 = client.CancelQuery;
 proxy.cancelQuery request_id:int256 = proxy.CancelQuery;
+attest.tdx quote:bytes gpus:bytes = attest.Evidence;
+attest.sevSnp report:bytes vek:bytes gpus:bytes = attest.Evidence;
+attest.simulated evidence:bytes gpus:bytes = attest.Evidence;
+`;
+
+/** Queries of ours. 6: asks the other side for evidence that was made for this nonce and this TLS session. */
+export const EXTENSION_FUNCTIONS = `
+attest.challenge nonce:int256 = attest.Evidence;
 `;

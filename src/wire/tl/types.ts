@@ -943,6 +943,28 @@ export interface ProxyCancelQuery {
   readonly request_id: Uint8Array;
 }
 
+/** `attest.tdx` of `attest.Evidence`. */
+export interface AttestTdx {
+  readonly _: 'attest.tdx';
+  readonly quote: Uint8Array;
+  readonly gpus: Uint8Array;
+}
+
+/** `attest.sevSnp` of `attest.Evidence`. */
+export interface AttestSevSnp {
+  readonly _: 'attest.sevSnp';
+  readonly report: Uint8Array;
+  readonly vek: Uint8Array;
+  readonly gpus: Uint8Array;
+}
+
+/** `attest.simulated` of `attest.Evidence`. */
+export interface AttestSimulated {
+  readonly _: 'attest.simulated';
+  readonly evidence: Uint8Array;
+  readonly gpus: Uint8Array;
+}
+
 /** `test.query`, answered by `test.Answer`. */
 export interface TestQuery {
   readonly _: 'test.query';
@@ -1117,6 +1139,13 @@ export interface KeyManagerGetProxyPrivateKeys202512 {
   readonly min_config_version: number;
 }
 
+/** `attest.challenge`, answered by `attest.Evidence`. */
+export interface AttestChallenge {
+  readonly _: 'attest.challenge';
+  /** 32 bytes. */
+  readonly nonce: Uint8Array;
+}
+
 /** Objects by constructor name. */
 export interface TlObjectByName {
   'tcp.ping': TcpPing;
@@ -1207,6 +1236,9 @@ export interface TlObjectByName {
   'keyManagerDb.key@2025-12': KeyManagerDbKey202512;
   'client.cancelQuery': ClientCancelQuery;
   'proxy.cancelQuery': ProxyCancelQuery;
+  'attest.tdx': AttestTdx;
+  'attest.sevSnp': AttestSevSnp;
+  'attest.simulated': AttestSimulated;
 }
 
 /** Functions by constructor name. */
@@ -1234,6 +1266,7 @@ export interface TlFunctionByName {
   'http.request': HttpRequest;
   'keyManager.getWorkerPrivateKeys@2025-12': KeyManagerGetWorkerPrivateKeys202512;
   'keyManager.getProxyPrivateKeys@2025-12': KeyManagerGetProxyPrivateKeys202512;
+  'attest.challenge': AttestChallenge;
 }
 
 /** The constructors of each type, as they travel where the type is boxed. */
@@ -1295,6 +1328,7 @@ export interface TlByType {
   'http.Response': HttpResponse;
   'client.CancelQuery': ClientCancelQuery;
   'proxy.CancelQuery': ProxyCancelQuery;
+  'attest.Evidence': AttestTdx | AttestSevSnp | AttestSimulated;
 }
 
 /** The type that the schema gives for the answer of each function. */
@@ -1322,6 +1356,7 @@ export interface TlResultByName {
   'http.request': TlByType['http.Response'];
   'keyManager.getWorkerPrivateKeys@2025-12': TlByType['keyManager.PrivateKeys'];
   'keyManager.getProxyPrivateKeys@2025-12': TlByType['keyManager.PrivateKeys'];
+  'attest.challenge': TlByType['attest.Evidence'];
 }
 
 export interface TlByName extends TlObjectByName, TlFunctionByName {}
