@@ -44,6 +44,8 @@ export interface Ask {
   readonly promptBytes: number;
   /** Most tokens of the answer. */
   readonly maxTokens: number;
+  /** The answer comes while it is made. False: nothing comes before it is complete, and only that tells of speed. */
+  readonly streamed: boolean;
   /**
    * Key of the conversation, opaque: compose it of the client's owner and its `X-Cocoon-Conversation`, so that clients cannot
    * meet in one. Null without one. Longer than 200 characters is treated as null.
@@ -164,7 +166,7 @@ export interface Explanation {
   readonly outcome: { readonly firstTokenMs: number | null; readonly totalMs: number | null; readonly failure: FailureKind | null };
 }
 
-/** The parts of a node's reputation, each 0 to 1; `overall` is what predictions are divided by. */
+/** The parts of a node's reputation, each 0 to 1; `overall` is their product. */
 export interface Reputation {
   /** Share of recent requests that were answered; old ones count less. */
   readonly success: number;
@@ -183,8 +185,8 @@ export interface NodeView {
   readonly considered: number;
   readonly chosen: number;
   readonly passedOver: Readonly<Partial<Record<PassedOver, number>>>;
-  /** Own figures for a typical request of this model, and the median of all connected nodes; null where nothing was measured. */
-  readonly own: NodeFigures;
+  /** Own figures for a typical request of 2 KB, and the median of the others; null where too little was measured to tell. */
+  readonly own: NodeFigures | null;
   readonly median: NodeFigures | null;
   readonly reputation: Reputation;
   readonly bondNano: bigint;

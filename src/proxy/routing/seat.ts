@@ -1,0 +1,242 @@
+// One connected node as the chooser knows it: what is remembered of the node by its key, of its owner by address, and what is
+// in flight on this connection. `weigh` turns all of it into the numbers that are compared.
+import { BoundedMap, MAX_KEY_CHARS } from './bounded-map.ts';
+import { DecayedMean } from './estimate.ts';
+import { Attempts, DISTRUSTED_BELOW, Honesty, promiseKept, reputationOf, trust } from './reputation.ts';
+import { ModelSpeed, NodeSpeed } from './speed.ts';
+import type { Candidate, PassedOver, Reputation } from './chooser.ts';
+import type { SentState } from './speed.ts';
+
+const MAX_NODES = 50_000;
+const MAX_OWNERS = 50_000;
+const MAX_MODELS = 10_000;
+const MINUTE = 60_000;
+
+/** What a failure costs the client beside the time of another attempt: its own patience. */
+const FAILURE_MS = 2_000;
+/** A first token that is later than this many times its prediction, and by this much, tells that the node may hang. */
+const OVERDUE_FACTOR = 2;
+const OVERDUE_MS = 1_000;
+/** What is derived from slowly changing evidence is derived again after this time. */
+const DERIVE_MS = 5_000;
+
+const INDEX: Readonly<Record<PassedOver, number>> = {
+  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, slower: 8, dearer: 9,
+};
+const PASSED_OVER = Object.keys(INDEX) as PassedOver[];
+
+/** What survives the connection. */
+export interface Known {
+  readonly speed: NodeSpeed;
+  readonly attempts: Attempts;
+  /** Of the part of a conversation that the node should have cached, the part that it said it had. */
+  readonly cacheHits: DecayedMean;
+}
+
+/** A request that was sent and of which nothing may have come yet. */
+export interface Waiting {
+  sentMs: number;
+  readonly expectedMs: number;
+  /** Nothing has come yet. */
+  waiting: boolean;
+}
+
+/** What one request asks of a node, the same for all candidates. */
+export interface Load {
+  readonly kilobytes: number;
+  readonly answerTokens: number;
+  /** What such a request takes at a node of which nothing is known, ms. */
+  readonly typicalMs: number;
+  readonly nowMs: number;
+}
+
+/** Numbers of one candidate for one request; one object is used again for every candidate. */
+export interface Weighing {
+  firstTokenMs: number;
+  waitMs: number;
+  totalMs: number;
+  weighedMs: number;
+}
+
+export class Seat {
+  readonly candidate: Candidate;
+  readonly known: Known;
+  readonly honesty: Honesty;
+  /** KB that requests which have no first token yet were sent with. */
+  pendingKilobytes = 0;
+  inFlight = 0;
+  /** Value of a counter that grows with each choice. */
+  lastChosen = 0;
+  considered = 0;
+  chosen = 0;
+  /** How much later than the chosen node it would have been, summed, and how often it was compared. */
+  behindMs = 0;
+  compared = 0;
+  readonly #passedOver = new Uint32Array(PASSED_OVER.length);
+  #queue: Waiting[] = [];
+  #derivedMs = -Infinity;
+  #trust = 1;
+  #risk = 0;
+  #distrusted = false;
+
+  constructor(candidate: Candidate, known: Known, honesty: Honesty) {
+    this.candidate = candidate;
+    this.known = known;
+    this.honesty = honesty;
+  }
+
+  /** True when other nodes go first, whatever the times: at rest, on trial with its one request, or distrusted. */
+  setAside(nowMs: number): 'resting' | 'distrusted' | null {
+    this.#derive(nowMs);
+    const { attempts } = this.known;
+    if (attempts.restingMs(nowMs) > 0 || (attempts.onTrial && this.inFlight > 0)) return 'resting';
+    return this.#distrusted ? 'distrusted' : null;
+  }
+
+  /** Fills `out` for `load`, of which the node is expected to have `cachedKilobytes`. Never falls when `running` rises. */
+  weigh(load: Load, cachedKilobytes: number, out: Weighing): void {
+    this.#derive(load.nowMs);
+    const { speed } = this.known;
+    const { running } = this.candidate;
+    const answerMs = load.answerTokens * speed.tokenMs(running);
+    const readMs = speed.readMs(Math.max(0, load.kilobytes - cachedKilobytes) + this.pendingKilobytes);
+    const waitMs = Math.max(speed.waitMs(running, readMs + answerMs), this.#overdueMs(load.nowMs));
+    out.waitMs = waitMs;
+    out.firstTokenMs = waitMs + readMs;
+    out.totalMs = out.firstTokenMs + answerMs;
+    out.weighedMs = out.totalMs / this.#trust + this.#risk * (load.typicalMs + FAILURE_MS);
+  }
+
+  sent(kilobytes: number, waiting: Waiting): SentState {
+    const state = { kilobytes: kilobytes + this.pendingKilobytes, others: this.inFlight };
+    this.pendingKilobytes += kilobytes;
+    this.inFlight += 1;
+    this.#queue.push(waiting);
+    return state;
+  }
+
+  /** A request has its first token, or will never have one. */
+  noLongerPending(kilobytes: number): void {
+    this.pendingKilobytes = Math.max(0, this.pendingKilobytes - kilobytes);
+    if (this.#queue.length > 32) this.#queue = this.#queue.filter(({ waiting }) => waiting);
+  }
+
+  ended(): void {
+    this.inFlight -= 1;
+    this.changed();
+  }
+
+  /** Something was learned: numbers are derived again when they are next needed. */
+  changed(): void {
+    this.#derivedMs = -Infinity;
+  }
+
+  passOver(reason: PassedOver): void {
+    const index = INDEX[reason];
+    this.#passedOver[index] = (this.#passedOver[index] ?? 0) + 1;
+  }
+
+  passedOver(): Partial<Record<PassedOver, number>> {
+    return Object.fromEntries(PASSED_OVER.map((reason, index) => [reason, this.#passedOver[index] ?? 0] as const).filter(([, count]) => count > 0));
+  }
+
+  reputation(nowMs: number): Reputation {
+    return reputationOf({
+      success: this.known.attempts.success(nowMs),
+      promise: this.#promise(),
+      metering: this.honesty.metering(nowMs),
+      verification: this.honesty.verification(nowMs),
+    });
+  }
+
+  #promise(): number {
+    const { speed } = this.known;
+    const { capacity, announcedTokensPerSecond } = this.candidate;
+    return promiseKept(
+      { parallel: speed.fellShort ? speed.parallel : null, tokensPerSecond: speed.tokensPerSecond },
+      { capacity, tokensPerSecond: announcedTokensPerSecond },
+    );
+  }
+
+  /** Age of the oldest request without a first token, if that is later than it should be; else 0. */
+  #overdueMs(nowMs: number): number {
+    if (this.#queue.length === 0) return 0;
+    let first = this.#queue[0];
+    while (first !== undefined && !first.waiting) {
+      this.#queue.shift();
+      first = this.#queue[0];
+    }
+    if (first === undefined) return 0;
+    const ageMs = nowMs - first.sentMs;
+    return ageMs > OVERDUE_FACTOR * first.expectedMs + OVERDUE_MS ? ageMs : 0;
+  }
+
+  #derive(nowMs: number): void {
+    if (nowMs - this.#derivedMs < DERIVE_MS) return;
+    this.#derivedMs = nowMs;
+    this.known.speed.refresh(nowMs, this.candidate.capacity);
+    const metering = this.honesty.metering(nowMs);
+    const verification = this.honesty.verification(nowMs);
+    const success = Math.max(0.02, this.known.attempts.success(nowMs));
+    this.#trust = trust(this.#promise(), metering, verification);
+    this.#risk = (1 - success) / success;
+    this.#distrusted = metering * verification < DISTRUSTED_BELOW;
+  }
+}
+
+/** All seats, and what is remembered beyond them; bounded. */
+export class Seats {
+  // By the registry's own object: a connection that is gone takes its seat with it.
+  readonly #seats = new WeakMap<Candidate, Seat>();
+  readonly #known = new BoundedMap<Known>(MAX_NODES);
+  readonly #owners = new BoundedMap<Honesty>(MAX_OWNERS);
+  readonly #models = new BoundedMap<ModelSpeed>(MAX_MODELS);
+
+  model(name: string): ModelSpeed {
+    let model = this.#models.get(name);
+    if (model === undefined) {
+      model = new ModelSpeed();
+      this.#models.set(name, model);
+    }
+    return model;
+  }
+
+  honesty(owner: string): Honesty {
+    let honesty = this.#owners.get(owner);
+    if (honesty === undefined) {
+      honesty = new Honesty();
+      this.#owners.set(owner, honesty);
+    }
+    return honesty;
+  }
+
+  reputation(candidate: Candidate, nowMs: number): Reputation {
+    const seat = this.find(candidate);
+    if (seat !== undefined) return seat.reputation(nowMs);
+    const honesty = this.honesty(candidate.owner);
+    return reputationOf({
+      success: this.#known.get(candidate.key.slice(0, MAX_KEY_CHARS))?.attempts.success(nowMs) ?? new Attempts().success(nowMs),
+      promise: 1, metering: honesty.metering(nowMs), verification: honesty.verification(nowMs),
+    });
+  }
+
+  find(candidate: Candidate): Seat | undefined {
+    return this.#seats.get(candidate);
+  }
+
+  of(candidate: Candidate, model: ModelSpeed): Seat {
+    return this.#seats.get(candidate) ?? this.#add(candidate, model);
+  }
+
+  #add(candidate: Candidate, model: ModelSpeed): Seat {
+    const key = candidate.key.slice(0, MAX_KEY_CHARS);
+    let known = this.#known.get(key);
+    if (known === undefined) {
+      known = { speed: new NodeSpeed(model), attempts: new Attempts(), cacheHits: new DecayedMean(0.7, 2, { halfLifeMs: 30 * MINUTE, keep: 0.95 }) };
+      this.#known.set(key, known);
+    }
+    const seat = new Seat(candidate, known, this.honesty(candidate.owner));
+    this.#seats.set(candidate, seat);
+    return seat;
+  }
+}
