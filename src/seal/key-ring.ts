@@ -1,0 +1,101 @@
+// The keys of a node to which prompts are sealed (SPEC.md section 4): made in memory, replaced every half hour, erased when no
+// request that was sealed to them can still be on its way. They are never written anywhere.
+import { randomBytes } from 'node:crypto';
+import { toHex } from '../core/bytes.ts';
+import { SealError } from './errors.ts';
+import { encodeKeyRecord, KEY_ID_BYTES, signedBytesOf } from './key-record.ts';
+import { HYBRID_SUITE, loadSuite, MANDATORY_SUITE, sameSuite, suiteName } from './suites.ts';
+import type { KeyRecord, SignedKeyRecord } from './key-record.ts';
+import type { Suite } from './hpke/context.ts';
+import type { KemKey } from './hpke/kem.ts';
+import type { SuiteId } from './suites.ts';
+
+/** A new key this often, in seconds. */
+export const ROTATION_S = 1800;
+/** A record may be used this long after the next was made, in seconds: proxies and clients hold it for a while. */
+const GRACE_S = 600;
+/** Clients whose clocks are a little behind may use a record at once. */
+const BEFORE_S = 60;
+
+export interface RingKey {
+  readonly signed: SignedKeyRecord;
+  readonly keyId: Uint8Array;
+  /** Unix seconds after which it opens nothing. */
+  readonly notAfter: number;
+  /** Suite and key for a request that names `suite`. Throws SealError for a suite that the record does not offer. */
+  open(suite: SuiteId): { readonly suite: Suite; readonly key: KemKey };
+  erase(): void;
+}
+
+/** What every record of a ring says. */
+export type RingFacts = Pick<KeyRecord, 'tlsPublicKey' | 'receiptKey' | 'imageHash' | 'model' | 'root' | 'cpuEvidence' | 'gpuEvidence'>;
+
+export interface KeyRing {
+  /** The newest record, for new requests. */
+  current(): RingKey;
+  /** The key of a request. Throws SealError for one that is unknown or over. */
+  find(keyId: Uint8Array, nowS: number): RingKey;
+  /** Makes a new key and erases those that are over. */
+  rotate(nowS: number): Promise<void>;
+  /** Erases everything. */
+  close(): void;
+}
+
+/** A ring with its first key. `facts` is asked at each rotation; `sign` is Ed25519 by the TLS key. */
+export async function createKeyRing(options: {
+  facts(): RingFacts;
+  sign(message: Uint8Array): Uint8Array;
+  readonly nowS: number;
+}): Promise<KeyRing> {
+  const keys = new Map<string, RingKey>();
+  let current = await makeKey(options.facts(), options.sign, options.nowS);
+  keys.set(toHex(current.keyId), current);
+  return {
+    current: () => current,
+    find(keyId, nowS) {
+      const key = keys.get(toHex(keyId));
+      if (key === undefined || nowS >= key.notAfter) throw new SealError(`key ${toHex(keyId)} is not one of this node's, or is over; seal the request again to the present one`);
+      return key;
+    },
+    async rotate(nowS) {
+      current = await makeKey(options.facts(), options.sign, nowS);
+      keys.set(toHex(current.keyId), current);
+      for (const [id, key] of keys) {
+        if (nowS < key.notAfter) continue;
+        key.erase();
+        keys.delete(id);
+      }
+    },
+    close() {
+      for (const key of keys.values()) key.erase();
+      keys.clear();
+    },
+  };
+}
+
+async function makeKey(facts: RingFacts, sign: (message: Uint8Array) => Uint8Array, nowS: number): Promise<RingKey> {
+  const opened = await Promise.all([HYBRID_SUITE, MANDATORY_SUITE].map(async (id) => {
+    const suite = await loadSuite(id);
+    if (suite === null) throw new RangeError(`suite ${suiteName(id)} is not known here`);
+    const seed = randomBytes(suite.kem.seedBytes);
+    const key = suite.kem.keyOf(seed);
+    seed.fill(0);
+    return { id, suite, key };
+  }));
+  const keyId = new Uint8Array(randomBytes(KEY_ID_BYTES));
+  const notAfter = nowS + ROTATION_S + GRACE_S;
+  const record = encodeKeyRecord({
+    ...facts, keyId, notBefore: nowS - BEFORE_S, notAfter,
+    suites: opened.map(({ id, key }) => ({ ...id, publicKey: key.publicKey })),
+  });
+  return {
+    signed: { record, signature: sign(signedBytesOf(record)) },
+    keyId, notAfter,
+    open(suite) {
+      const found = opened.find(({ id }) => sameSuite(id, suite));
+      if (found === undefined) throw new SealError(`suite ${suiteName(suite)} is not one that this node offers`);
+      return found;
+    },
+    erase: () => opened.forEach(({ key }) => key.erase()),
+  };
+}
