@@ -54,6 +54,8 @@ export interface EngineRequest {
   readonly frequencyPenalty?: number | undefined;
   /** -2 to 2, once for each token in the answer so far. Default 0. */
   readonly presencePenalty?: number | undefined;
+  /** Shortest time between two pieces of text; what comes faster is joined. The first piece and the end do not wait. Default 0. */
+  readonly pieceIntervalMs?: number | undefined;
 }
 
 export interface EngineUsage {

@@ -11,7 +11,6 @@ import { DONE, sseBytes, sseEvent } from '../openai/sse.ts';
 import { NO_USAGE } from '../openai/usage.ts';
 import { countedEvents } from './counted-events.ts';
 import { ContextLengthError } from './engine.ts';
-import { joinPieces } from './join-pieces.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SamplingRequest } from '../openai/requests.ts';
 import type { AnswerWriter, FinishReason } from '../openai/responses.ts';
@@ -56,6 +55,8 @@ export interface HandlerOptions {
 }
 
 const DEFAULT_MAX_REQUEST_BYTES = 8 << 20;
+/** Each piece costs every hop a message, so a fast engine would be slowed down by its own transport; nobody reads faster than this. */
+const PIECE_INTERVAL_MS = 20;
 /** Reason of the last abort of every request; made once, because an abort without one makes an exception each time. */
 const ENDED = new NetworkError('E_CLOSED', 'request has ended');
 
@@ -116,8 +117,9 @@ export async function handleHttpRequest(
       created: Math.floor((options.clock ?? systemClock).now() / 1000),
       model: engine.info().model,
     });
-    events = countedEvents(engine.complete({ ...job.request, prompt: job.prompt }, AbortSignal.any([signal, left.signal])));
-    await (job.request.stream ? stream(answer, writer, joinPieces(events), job) : whole(answer, writer, events, job));
+    const request = { ...job.request, prompt: job.prompt, pieceIntervalMs: PIECE_INTERVAL_MS };
+    events = countedEvents(engine.complete(request, AbortSignal.any([signal, left.signal])));
+    await (job.request.stream ? stream : whole)(answer, writer, events, job);
   } catch (thrown) {
     left.abort(ENDED);
     const usage = await events?.counts(COUNT_WAIT_MS) ?? null;

@@ -1,5 +1,6 @@
-// The way from a generating sequence to the reader of its events. A slow reader gets joined pieces; a reader that does
-// not come at all stops the generation at a bound. The generating side never waits for longer than its signal.
+// The way from a generating sequence to the reader of its events. Text that comes faster than its reader wants, or takes it,
+// is joined; a reader that does not come at all stops the generation at a bound. The generating side never waits for longer
+// than its signal.
 import type { EngineEvent } from './engine.ts';
 
 export interface EventChannel {
@@ -13,26 +14,50 @@ export interface EventChannel {
   events(): AsyncGenerator<EngineEvent, void, void>;
 }
 
-/** `bound` is the number of UTF-16 units of unread text at which generation pauses. */
-export function createEventChannel(bound: number, signal: AbortSignal): EventChannel {
+export interface EventChannelOptions {
+  /** UTF-16 units of unread text at which generation pauses. */
+  readonly bound: number;
+  /** Shortest time between two pieces of text. The first piece, a full channel and the end do not wait. Default 0. */
+  readonly intervalMs?: number | undefined;
+}
+
+export function createEventChannel({ bound, intervalMs = 0 }: EventChannelOptions, signal: AbortSignal): EventChannel {
   let unread = '';
   let end: { readonly event: EngineEvent } | { readonly error: unknown } | undefined;
+  let dueMs = Number.NEGATIVE_INFINITY;
   let wakeReader: (() => void) | undefined;
   let wakeWriter: (() => void) | undefined;
+  let wakeScheduled = false;
+  let timer: NodeJS.Timeout | undefined;
 
   const wake = (): void => {
+    wakeScheduled = false;
+    clearTimeout(timer);
     wakeReader?.();
     wakeReader = undefined;
+  };
+  /**
+   * Wakes the reader when its piece is due. A piece that is due already waits for two turns of the event loop: the first gives
+   * llama.cpp its next batch, and what the reader does with the text, down to the socket, is then done while that is computed.
+   */
+  const wakeWhenDue = (): void => {
+    if (wakeScheduled || wakeReader === undefined) return;
+    wakeScheduled = true;
+    const waitMs = dueMs - performance.now();
+    if (waitMs > 0) timer = setTimeout(wake, waitMs);
+    else setImmediate(() => setImmediate(wake));
   };
   const resume = (): void => {
     wakeWriter?.();
     wakeWriter = undefined;
   };
+  const isReady = (): boolean => unread.length >= bound || end !== undefined || performance.now() >= dueMs;
 
   return {
     text(piece) {
       unread += piece;
-      wake();
+      if (unread.length < bound) wakeWhenDue();
+      else wake();
       if (unread.length < bound || signal.aborted) return undefined;
       return new Promise((resolve) => {
         const done = (): void => {
@@ -53,9 +78,10 @@ export function createEventChannel(bound: number, signal: AbortSignal): EventCha
     },
     async *events() {
       for (;;) {
-        if (unread !== '') {
+        if (unread !== '' && isReady()) {
           const text = unread;
           unread = '';
+          dueMs = performance.now() + intervalMs;
           resume();
           yield { type: 'text', text };
         } else if (end !== undefined) {
@@ -65,6 +91,7 @@ export function createEventChannel(bound: number, signal: AbortSignal): EventCha
         } else {
           await new Promise<void>((resolve) => {
             wakeReader = resolve;
+            if (unread !== '') wakeWhenDue();
           });
         }
       }

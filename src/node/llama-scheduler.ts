@@ -77,7 +77,7 @@ export function createLlamaScheduler(runtime: LlamaRuntime, options: LlamaSchedu
       yield { type: 'finish', reason: 'cancelled', usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 } };
       return;
     }
-    const channel = createEventChannel(UNREAD_BOUND, stop);
+    const channel = createEventChannel({ bound: UNREAD_BOUND, intervalMs: request.pieceIntervalMs }, stop);
     const done = run(sequence, tokens, request, stop, channel);
     runs.add(done);
     try {

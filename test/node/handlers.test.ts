@@ -74,7 +74,7 @@ describe('handleHttpRequest: chat completions', () => {
     const chunk = { id: 'chatcmpl-id', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'instant' };
     const piece = (delta: object, finish_reason: string | null = null) => ({ ...chunk, choices: [{ index: 0, delta, logprobs: null, finish_reason }] });
     expect(events(parts)).toEqual([
-      piece({ role: 'assistant', content: '' }), piece({ content: 'Hello' }), piece({ content: ' there.' }), piece({}, 'stop'),
+      piece({ role: 'assistant', content: '' }), piece({ content: 'Hello' }), piece({ content: ' there' }), piece({ content: '.' }), piece({}, 'stop'),
       { ...chunk, choices: [], usage: { prompt_tokens: 2, completion_tokens: 3, total_tokens: 5, prompt_tokens_details: { cached_tokens: 0 } } },
       '[DONE]',
     ]);
@@ -90,6 +90,12 @@ describe('handleHttpRequest: chat completions', () => {
   it('streams an answer without text', async () => {
     const { parts } = await run(chat({ stream: true }), { pieces: [] });
     expect(events(parts)).toHaveLength(3);
+  });
+
+  it('asks the engine for no more than fifty pieces a second', async () => {
+    const engine = createInstantEngine();
+    await run(chat({ stream: true }), engine);
+    expect(engine.requests[0]?.pieceIntervalMs).toBe(20);
   });
 
   it('hands each piece on as it comes, whole events only', async () => {
@@ -126,7 +132,7 @@ describe('handleHttpRequest: completions', () => {
   it('streams', async () => {
     const { parts } = await run(completion({ stream: true, echo: true, stream_options: { include_usage: true } }));
     const all = events(parts) as { choices: { text: string }[] }[];
-    expect(all.slice(0, -1).map(({ choices }) => choices[0]?.text)).toEqual(['one two three', 'Hello', ' there.', '', undefined]);
+    expect(all.slice(0, -1).map(({ choices }) => choices[0]?.text)).toEqual(['one two three', 'Hello', ' there', '.', '', undefined]);
     expect(all.at(-1)).toBe('[DONE]');
   });
 });

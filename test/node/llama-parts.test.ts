@@ -1,5 +1,6 @@
 // The parts of the scheduler by themselves: batches, text, stop strings, the event channel, the gate.
 import { describe, expect, it } from '@jest/globals';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { shareBatch } from '../../src/node/llama-batch.ts';
 import { createEventChannel } from '../../src/node/llama-channel.ts';
@@ -121,7 +122,7 @@ describe('createEventChannel', () => {
   };
 
   it('joins pieces for a slow reader', async () => {
-    const channel = createEventChannel(100, new AbortController().signal);
+    const channel = createEventChannel({ bound: 100 }, new AbortController().signal);
     void channel.text('a');
     void channel.text('b');
     channel.finish(finish);
@@ -129,7 +130,7 @@ describe('createEventChannel', () => {
   });
 
   it('gives the text before an error, then the error', async () => {
-    const channel = createEventChannel(100, new AbortController().signal);
+    const channel = createEventChannel({ bound: 100 }, new AbortController().signal);
     void channel.text('a');
     channel.fail(new Error('gone'));
     const events = channel.events();
@@ -138,7 +139,7 @@ describe('createEventChannel', () => {
   });
 
   it('makes the writer wait at the bound until text is read', async () => {
-    const channel = createEventChannel(3, new AbortController().signal);
+    const channel = createEventChannel({ bound: 3 }, new AbortController().signal);
     expect(channel.text('ab')).toBeUndefined();
     let room = false;
     const waiting = channel.text('c')?.then(() => {
@@ -153,11 +154,62 @@ describe('createEventChannel', () => {
 
   it('lets the writer go when the signal aborts', async () => {
     const abort = new AbortController();
-    const channel = createEventChannel(1, abort.signal);
+    const channel = createEventChannel({ bound: 1 }, abort.signal);
     const waiting = channel.text('abc');
     abort.abort();
     await expect(waiting).resolves.toBeUndefined();
     expect(channel.text('more')).toBeUndefined();
+  });
+
+  it('wakes the reader when the next batch has been given out', async () => {
+    const channel = createEventChannel({ bound: 100 }, new AbortController().signal);
+    const order: string[] = [];
+    const read = channel.events().next().then(() => order.push('read'));
+    void channel.text('a');
+    setImmediate(() => order.push('batch')); // as the library does once the generator is asked for the next token
+    await read;
+    expect(order).toEqual(['batch', 'read']);
+  });
+
+  it('with an interval: the first piece does not wait, fast ones are joined, the end does not wait', async () => {
+    const channel = createEventChannel({ bound: 100, intervalMs: 60_000 }, new AbortController().signal);
+    const events = channel.events();
+    const first = events.next();
+    void channel.text('a');
+    await expect(first).resolves.toEqual({ done: false, value: { type: 'text', text: 'a' } });
+    const rest = collect(events);
+    for (const piece of 'bcd') {
+      void channel.text(piece);
+      await turn();
+    }
+    channel.finish(finish);
+    await expect(rest).resolves.toEqual([{ type: 'text', text: 'bcd' }, finish]);
+  });
+
+  it('with an interval: a piece waits for it and no longer, also when nothing follows', async () => {
+    const channel = createEventChannel({ bound: 100, intervalMs: 50 }, new AbortController().signal);
+    const events = channel.events();
+    void channel.text('a');
+    await events.next();
+    const startedMs = performance.now();
+    void channel.text('b');
+    await expect(events.next()).resolves.toEqual({ done: false, value: { type: 'text', text: 'b' } });
+    expect(performance.now() - startedMs).toBeGreaterThan(40);
+  });
+
+  it('with an interval: a full channel and a failure do not wait', async () => {
+    const channel = createEventChannel({ bound: 3, intervalMs: 60_000 }, new AbortController().signal);
+    const events = channel.events();
+    void channel.text('a');
+    await events.next();
+    const full = events.next();
+    const room = channel.text('bcd');
+    await expect(full).resolves.toEqual({ done: false, value: { type: 'text', text: 'bcd' } });
+    await room;
+    void channel.text('e');
+    channel.fail(new Error('gone'));
+    await expect(events.next()).resolves.toEqual({ done: false, value: { type: 'text', text: 'e' } });
+    await expect(events.next()).rejects.toThrow('gone');
   });
 });
 
