@@ -1,5 +1,6 @@
 // The sending half of a connection: packets become numbered frames on the stream (WIRE.md section 7), with an account of
-// what the socket has not taken yet. Refuses packets above the frame limit and more waiting bytes than agreed.
+// what the socket has not taken yet. Frames of one turn leave together: for small ones, waking the peer is what costs.
+// Refuses packets above the frame limit and more waiting bytes than agreed.
 import type { Writable } from 'node:stream';
 import { deferred } from '../core/deferred.ts';
 import type { Deferred } from '../core/deferred.ts';
@@ -23,6 +24,7 @@ export class FrameWriter {
   #progressAt = performance.now();
   #sentAt = performance.now();
   #failure: CocoonError | null = null;
+  #gathering = false;
   #drained: Deferred<void> | null = null;
   #repliesTaken: { readonly below: number; readonly taken: Deferred<void> } | null = null;
 
@@ -61,6 +63,7 @@ export class FrameWriter {
     this.#sentAt = performance.now();
     if (this.bufferedBytes === 0) this.#progressAt = this.#sentAt;
     this.#waiting[kind] += frame.byteLength;
+    this.#gather();
     for (let offset = 0; offset < frame.byteLength; offset += PIECE_BYTES) {
       const piece = frame.subarray(offset, offset + PIECE_BYTES);
       this.#stream.write(piece, () => this.#taken(piece.byteLength, kind));
@@ -82,14 +85,29 @@ export class FrameWriter {
     return this.#repliesTaken.taken.promise;
   }
 
-  /** Nothing is sent any more; who waits is told `error`. Idempotent: the first error stays. */
+  /** What was queued is handed to the socket, and nothing is sent any more; who waits is told `error`. Idempotent: the first error stays. */
   fail(error: CocoonError): void {
     if (this.#failure !== null) return;
     this.#failure = error;
+    this.#flush();
     this.#drained?.reject(error);
     this.#repliesTaken?.taken.reject(error);
     this.#drained = null;
     this.#repliesTaken = null;
+  }
+
+  /** Holds frames back until what runs now, with the promises it settles, has queued all that it has to say. */
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#stream.cork();
+    process.nextTick(() => this.#flush());
+  }
+
+  #flush(): void {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    this.#stream.uncork();
   }
 
   #taken(bytes: number, kind: FrameKind): void {
