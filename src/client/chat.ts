@@ -56,6 +56,7 @@ const Chunk = z.object({
     delta: z.object({ content: z.string().nullish() }),
     finish_reason: z.string().max(64).nullish(),
   })).max(1),
+  error: z.unknown().optional(),
 });
 
 function requestBytes(question: Question): Uint8Array {
@@ -110,9 +111,9 @@ class ChatReader {
     } catch (cause) {
       throw new NetworkError('E_PROTOCOL', 'the answer contains an event that is not JSON', { cause });
     }
-    const failure = failureInStream(value);
-    if (failure !== null) throw failure;
     const parsed = Chunk.safeParse(value);
+    const failure = parsed.success && parsed.data.error === undefined ? null : failureInStream(value);
+    if (failure !== null) throw failure;
     if (!parsed.success) throw new NetworkError('E_PROTOCOL', 'the answer contains an event that is not a chat chunk', { cause: parsed.error });
     this.usage = readUsage(value) ?? this.usage;
     const [choice] = parsed.data.choices;
