@@ -8,7 +8,8 @@ import { toHex } from '../../src/core/bytes.ts';
 import { main } from '../../src/main.ts';
 import { sevImageHash } from '../../src/tee/image-hash.ts';
 import { snpFirmwareDigest, snpLaunchDigest, VCPU_SIGNATURES } from '../../src/tee/snp/measure.ts';
-import { guidBytes, parseOvmf } from '../../src/tee/snp/ovmf.ts';
+import { guidBytes } from '../../src/tee/firmware-table.ts';
+import { parseOvmf } from '../../src/tee/snp/ovmf.ts';
 import { fakeContext } from '../fakes/context.ts';
 
 const u16 = (value: number): Buffer => Buffer.from([value & 255, value >> 8]);
@@ -27,6 +28,50 @@ function firmware(): Buffer {
   return image;
 }
 
+/** Three pages of code that are measured, a page of variables, two of zeros and one for the host, as a TDVF image. */
+function tdxFirmware(): Buffer {
+  const image = Buffer.alloc(16_384, 0x5a);
+  const u64 = (value: bigint): Buffer => { const bytes = Buffer.alloc(8); bytes.writeBigUInt64LE(value); return bytes; };
+  const section = (offset: number, size: number, address: bigint, memory: bigint, kind: number, attributes: number): Buffer => Buffer.concat([u32(offset, size), u64(address), u64(memory), u32(kind, attributes)]);
+  const sections = [section(4096, 12_288, 0xffff_d000n, 0x3000n, 0, 1), section(0, 4096, 0xffff_c000n, 0x1000n, 1, 0), section(0, 0, 0x81_0000n, 0x2000n, 3, 0), section(0, 0, 0x80_9000n, 0x1000n, 2, 0)];
+  Buffer.concat([Buffer.from('TDVF'), u32(16 + 32 * sections.length, 1, sections.length), ...sections]).copy(image, 8192);
+  const entry = (guid: string, data: Buffer, size = data.length + 18): Buffer => Buffer.concat([data, u16(size), guidBytes(guid)]);
+  const table = entry('e47a6535-984a-4798-865e-4685a7bf8ec2', u32(8192));
+  Buffer.concat([table, entry('96b582de-1fb2-45f7-baea-a366c55a082d', Buffer.alloc(0), table.length + 18)]).copy(image, image.length - 32 - table.length - 18);
+  return image;
+}
+
+/** What a host does with that image, written down call by call. */
+function replayedMrtd(image: Buffer, bySection: boolean): string {
+  const hash = createHash('sha384');
+  const call = (name: string, address: number): void => {
+    const bytes = Buffer.alloc(128);
+    Buffer.from(name).copy(bytes);
+    bytes.writeUInt32LE(address, 16);
+    hash.update(bytes);
+  };
+  const extend = (address: number): void => {
+    for (let chunk = 0; chunk < 16; chunk += 1) {
+      call('MR.EXTEND', address + 256 * chunk);
+      // The image ends at 4 GiB.
+      const at = address - 0xffff_c000 + 256 * chunk;
+      hash.update(image.subarray(at, at + 256));
+    }
+  };
+  const code = [0xffff_d000, 0xffff_e000, 0xffff_f000];
+  if (bySection) {
+    for (const page of code) call('MEM.PAGE.ADD', page);
+    for (const page of code) extend(page);
+  } else {
+    for (const page of code) {
+      call('MEM.PAGE.ADD', page);
+      extend(page);
+    }
+  }
+  for (const page of [0xffff_c000, 0x81_0000, 0x81_1000, 0x80_9000]) call('MEM.PAGE.ADD', page);
+  return hash.digest('hex');
+}
+
 /** A log with one event for RTMR1. */
 function eventLog(digest: Uint8Array): Buffer {
   const spec = Buffer.concat([Buffer.from('Spec ID Event03\0', 'latin1'), Buffer.alloc(8), u32(1), u16(12), u16(48), Uint8Array.of(0)]);
@@ -39,6 +84,7 @@ beforeAll(async () => {
   await writeFile(join(home, 'ovmf.fd'), firmware());
   await writeFile(join(home, 'kernel'), 'kernel');
   await writeFile(join(home, 'initrd'), 'initrd');
+  await writeFile(join(home, 'tdvf.fd'), tdxFirmware());
   await writeFile(join(home, 'ccel'), eventLog(sha384(Buffer.from('shim'))));
 });
 afterAll(async () => { await rm(home, { recursive: true }); });
@@ -67,13 +113,16 @@ describe('attest measure snp', () => {
     expect([data['measurement'], data['kernelHashes'], warnings]).toEqual([toHex(measurement), true, []]);
   });
 
-  it.each([[['snp']], [['snp', '--firmware', 'ovmf.fd']], [[...flags, '--initrd', 'initrd']], [[...flags, '--event-log', 'ccel']], [['sgx']], [['tdx']], [['tdx', '--event-log', 'ccel', '--vcpus', '1']], [['tdx', '--mr-td', '00']]])('misuse: %j', async (argv) => {
+  it.each([[['snp']], [['snp', '--firmware', 'ovmf.fd']], [[...flags, '--initrd', 'initrd']], [[...flags, '--event-log', 'ccel']], [['sgx']], [['tdx']], [['tdx', '--event-log', 'ccel', '--vcpus', '1']], [['tdx', '--mr-td', '00']],
+    [['tdx', '--mr-td', '00'.repeat(48)]], [['tdx', '--firmware', 'tdvf.fd', '--mr-td', '00'.repeat(48)]], [['tdx', '--event-log', 'ccel', '--measure-order', 'page']], [['tdx', '--firmware', 'tdvf.fd', '--measure-order', 'x']], [[...flags, '--measure-order', 'page']]])('misuse: %j', async (argv) => {
     expect(await measure(...argv)).toMatchObject({ exit: 2, code: 'E_USAGE' });
   });
 
   it('what is no firmware or log is refused', async () => {
     expect((await measure(...flags.map((flag) => (flag === 'ovmf.fd' ? 'kernel' : flag)))).exit).toBe(5);
     expect((await measure('tdx', '--event-log', 'kernel')).exit).toBe(5);
+    expect((await measure('tdx', '--firmware', 'kernel')).exit).toBe(5);
+    expect((await measure('tdx', '--firmware', 'ovmf.fd')).exit).toBe(5);
   });
 });
 
@@ -84,8 +133,27 @@ describe('attest measure tdx', () => {
   it('registers of an event log, and with MRTD the image hash', async () => {
     const mrTd = Buffer.alloc(48, 7);
     const owner = Buffer.alloc(48, 9);
-    expect((await measure('tdx', '--event-log', 'ccel')).data).toEqual({ kind: 'tdx', events: 1, rtmr0: toHex(zero), rtmr1: toHex(rtmr1), rtmr2: toHex(zero), rtmr3: toHex(zero), imageHash: null });
+    expect((await measure('tdx', '--event-log', 'ccel')).data).toEqual({ kind: 'tdx', mrTd: null, events: 1, rtmr0: toHex(zero), rtmr1: toHex(rtmr1), rtmr2: toHex(zero), rtmr3: toHex(zero), imageHash: null });
     const hash = createHash('sha256').update(Buffer.concat([mrTd, zero, owner, zero, zero, rtmr1, zero, zero, Buffer.alloc(64)])).digest('hex');
     expect((await measure('tdx', '--event-log', 'ccel', '--mr-td', toHex(mrTd), '--mr-owner', toHex(owner))).data['imageHash']).toBe(hash);
+  });
+
+  it('MRTD of firmware as a host adds and measures it, page by page or section by section', async () => {
+    const image = tdxFirmware();
+    const none = { kind: 'tdx', events: null, rtmr0: null, rtmr1: null, rtmr2: null, rtmr3: null, imageHash: null };
+    expect((await measure('tdx', '--firmware', 'tdvf.fd')).data).toEqual({ ...none, mrTd: replayedMrtd(image, false) });
+    expect((await measure('tdx', '--firmware', 'tdvf.fd', '--measure-order', 'section')).data).toEqual({ ...none, mrTd: replayedMrtd(image, true) });
+  });
+
+  it('firmware and event log together give the image hash that a network lists', async () => {
+    const mrTd = Buffer.from(replayedMrtd(tdxFirmware(), false), 'hex');
+    const hash = createHash('sha256').update(Buffer.concat([mrTd, zero, zero, zero, zero, rtmr1, zero, zero, Buffer.alloc(64)])).digest('hex');
+    expect((await measure('tdx', '--firmware', 'tdvf.fd', '--event-log', 'ccel')).data).toMatchObject({ mrTd: toHex(mrTd), rtmr1: toHex(rtmr1), imageHash: hash });
+  });
+
+  it('for people: one line a register', async () => {
+    const { context, stdout } = fakeContext({ home });
+    expect(await main(['attest', 'measure', 'tdx', '--firmware', 'tdvf.fd', '--event-log', 'ccel'], context)).toBe(0);
+    expect(stdout().split('\n').map((line) => line.split(/ +/)[0])).toEqual(['MRTD', 'RTMR0', 'RTMR1', 'RTMR2', 'RTMR3', 'image', '']);
   });
 });

@@ -17,7 +17,7 @@ export interface Target {
   readonly maxBytes?: number;
   /** Beginnings of names in src/ whose branches are the target's own. */
   readonly files: readonly string[];
-  /** Where the code may rightly need more than the default bounds; `keepsBytes` is for what stays reachable by design. */
+  /** Where the code may rightly need more time than others. */
   readonly maxMs?: number;
 }
 

@@ -1,5 +1,5 @@
 // Writes the inputs that fuzzing starts from into seeds/: evidence under roots of our own, forged once and kept, so that the
-// same seed of the fuzzer gives the same inputs everywhere. Usage: node test/fuzz/make-seeds.mjs
+// same seed of the fuzzer gives the same inputs everywhere. Usage: node test/fuzz/make-seeds.mjs [TARGET]
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { register } from 'node:module';
 
@@ -17,8 +17,10 @@ const { defaultPolicyDocument } = await import('../../src/tee/policy-file.ts');
 const { policyToml } = await import('../../src/tee/policy-text.ts');
 
 const folder = new URL('seeds/', import.meta.url);
-rmSync(folder, { recursive: true, force: true });
+const [, , only] = process.argv;
+rmSync(only === undefined ? folder : new URL(`${only}/`, folder), { recursive: true, force: true });
 function seed(target, name, content) {
+  if (only !== undefined && target !== only) return;
   mkdirSync(new URL(`${target}/`, folder), { recursive: true });
   writeFileSync(new URL(`${target}/${name}`, folder), content);
 }
@@ -113,3 +115,19 @@ seed('policy', 'default.toml', policyToml(defaultPolicyDocument()));
 seed('policy', 'default.json', json(defaultPolicyDocument()));
 seed('policy', 'small.toml', 'version = 1\naccept = ["tdx"]\n[tdx]\nmeasurements = [{ mr_td = "00" }]\nadvisories = [{ id = "INTEL-SA-00837", until = "2026-12-31T00:00:00Z" }]\n');
 seed('trust-roots', 'vendor', Buffer.concat([Buffer.from(td.collateral.tcb_info_issuer_chain.slice(td.collateral.tcb_info_issuer_chain.lastIndexOf('-----BEGIN'))), Buffer.from(amd.cert_chain.slice(amd.cert_chain.lastIndexOf('-----BEGIN')))]));
+
+// Firmware: four pages of nothing with metadata for SEV-SNP and for TDX.
+const { guidBytes } = await import('../../src/tee/firmware-table.ts');
+const u64 = (value) => Buffer.concat([u32(value % 2 ** 32), u32(Math.floor(value / 2 ** 32))]);
+const words = (...values) => Buffer.concat(values.map(u32));
+const section = (offset, size, address, memory, kind, attributes) => Buffer.concat([words(offset, size), u64(address), u64(memory), words(kind, attributes)]);
+const tableEntry = (guid, data, size = data.length + 18) => Buffer.concat([data, u16(size), guidBytes(guid)]);
+const image = Buffer.alloc(8192);
+Buffer.concat([Buffer.from('TDVF'), words(16 + 3 * 32, 1, 3), section(4096, 4096, 0xfffff000, 4096, 0, 1), section(0, 4096, 0xffffe000, 4096, 1, 0), section(0, 0, 0x809000, 8192, 3, 0)]).copy(image, 4096);
+Buffer.concat([Buffer.from('ASEV'), words(16 + 2 * 12, 1, 2, 0x800000, 0x1000, 1, 0x80f000, 0x1000, 0x10)]).copy(image, 5120);
+const entries = Buffer.concat([
+  tableEntry('7255371f-3a3b-4b04-927b-1da6efa8d454', words(0x80fc00, 0x400)), tableEntry('dc886566-984a-4798-a75e-5585a7bf67cc', words(8192 - 5120)),
+  tableEntry('00f771de-1a7e-4fcb-890e-68c77e2fb44e', words(0x80b004)), tableEntry('e47a6535-984a-4798-865e-4685a7bf8ec2', words(4096)),
+]);
+Buffer.concat([entries, tableEntry('96b582de-1fb2-45f7-baea-a366c55a082d', Buffer.alloc(0), entries.length + 18)]).copy(image, image.length - 32 - entries.length - 18);
+seed('firmware', 'both', image);

@@ -49,8 +49,12 @@ import { defaultPolicyDocument, parsePolicy, policyOfDocument, withAnyMeasuremen
 import { policyToml } from '../../src/tee/policy-text.ts';
 import { parseSnpBundle } from '../../src/tee/snp/bundle.ts';
 import { parseSnpReport } from '../../src/tee/snp/parse-report.ts';
+import { snpLaunchDigest } from '../../src/tee/snp/measure.ts';
+import { parseOvmf } from '../../src/tee/snp/ovmf.ts';
 import { vekFactsOf } from '../../src/tee/snp/vek.ts';
 import { statedImageHash } from '../../src/tee/stated-image.ts';
+import { mrtdOf } from '../../src/tee/tdvf/mrtd.ts';
+import { parseTdvf } from '../../src/tee/tdvf/parse-tdvf.ts';
 import { trustRootsOf } from '../../src/tee/trust-roots.ts';
 import { parseX509 } from '../../src/tee/x509/certificate.ts';
 import { parseCrl } from '../../src/tee/x509/crl.ts';
@@ -219,6 +223,14 @@ export const TARGETS: readonly Target[] = [
       must(verdict.overall !== 'pass', 'nothing here is signed by a manufacturer');
       ignored(() => explainEvidence(file));
       ignored(() => (file.cpu === null ? null : statedImageHash(file.cpu)));
+    },
+  },
+  {
+    // Firmware may name 64 MiB of memory, which is measured page by page.
+    name: 'firmware', files: ['tee/firmware-table', 'tee/snp/ovmf', 'tee/tdvf'], seeds: seedsOf('firmware'), maxBytes: 16_384, maxMs: 4000,
+    run(input) {
+      ignored(() => mrtdOf(parseTdvf(input)));
+      ignored(() => snpLaunchDigest({ firmware: parseOvmf(input), firmwareDigest: new Uint8Array(48), boot: null, vcpus: 1, vcpuSignature: 0 }));
     },
   },
   { name: 'certificate-table', files: ['tee/collect/certificate-table'], seeds: seedsOf('certificate-table'), maxBytes: 8192, run: (input) => readCertificateTable(input) },

@@ -42,6 +42,10 @@ export class ByteReader {
     return this.#view.getUint32(this.#take(4, what), true);
   }
 
+  u64(what: string): bigint {
+    return this.#view.getBigUint64(this.#take(8, what), true);
+  }
+
   /** Everything that is left, possibly nothing. */
   rest(): Uint8Array {
     return this.bytes(this.left, 'rest');

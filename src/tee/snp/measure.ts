@@ -2,8 +2,8 @@
 // pages, optionally the hashes of kernel, initrd and command line, one VMSA a vCPU. Without kernel hashes the digest covers
 // the firmware only: whatever it boots has the same one. Refuses kernels for firmware that does not check them.
 import { createHash } from 'node:crypto';
+import { guidBytes, PAGE_BYTES } from '../firmware-table.ts';
 import { malformed } from '../refusal.ts';
-import { PAGE_BYTES, guidBytes } from './ovmf.ts';
 import type { Ovmf, OvmfSection } from './ovmf.ts';
 
 const DIGEST_BYTES = 48;
@@ -85,6 +85,7 @@ function measureSection(launch: Launch, { kind, address, bytes }: OvmfSection, {
 /** The chain of SHA-384 over PAGE_INFO records. */
 class Launch {
   digest: Uint8Array;
+  readonly #info = Buffer.alloc(PAGE_INFO_BYTES);
 
   constructor(start: Uint8Array) {
     if (start.length !== DIGEST_BYTES) throw new RangeError(`expected a digest of ${DIGEST_BYTES} bytes, got ${start.length}`);
@@ -103,7 +104,7 @@ class Launch {
 
   /** `DIGEST_CUR, CONTENTS, LENGTH, PAGE_TYPE, IMI, permissions of VMPL 3 to 1, GPA`; permissions and IMI are zero. */
   page(kind: number, address: bigint, content: Uint8Array | null): void {
-    const info = Buffer.alloc(PAGE_INFO_BYTES);
+    const info = this.#info.fill(0);
     info.set(this.digest);
     if (content !== null) info.set(createHash('sha384').update(content).digest(), DIGEST_BYTES);
     info.writeUInt16LE(PAGE_INFO_BYTES, 96);

@@ -1,32 +1,16 @@
 // What an SNP launch measures of OVMF firmware, found through the table of GUIDs at its end (edk2, OvmfPkg/ResetVector): the
 // entry point of further vCPUs, the page for kernel hashes, the SEV metadata sections. Refuses images without them, tables
 // that do not add up, and sections that are not whole pages.
-import { equalBytes } from '../../core/bytes.ts';
 import { ByteReader } from '../dcap/byte-reader.ts';
+import { guidBytes, MAX_MEASURED_PAGES, PAGE_BYTES, readFirmwareTable } from '../firmware-table.ts';
 import { malformed } from '../refusal.ts';
 
-export const PAGE_BYTES = 4096;
-const MAX_FIRMWARE_BYTES = 16 * 1024 * 1024;
-/** The table ends this far before the end of the image. */
-const TABLE_GAP = 32;
-const GUID_BYTES = 16;
-/** Size and GUID behind the data of each entry. */
-const ENTRY_BYTES = 2 + GUID_BYTES;
 const MAX_SECTIONS = 64;
-const MAX_SECTION_BYTES = 64 * 1024 * 1024;
-
-/** The mixed-endian bytes of a GUID's text. */
-export function guidBytes(text: string): Uint8Array {
-  const bytes = Buffer.from(text.replaceAll('-', ''), 'hex');
-  bytes.subarray(0, 4).reverse();
-  bytes.subarray(4, 6).reverse();
-  bytes.subarray(6, 8).reverse();
-  return bytes;
-}
+const MAX_BYTES = MAX_MEASURED_PAGES * PAGE_BYTES;
 
 const GUID = {
-  footer: guidBytes('96b582de-1fb2-45f7-baea-a366c55a082d'), sevMetadata: guidBytes('dc886566-984a-4798-a75e-5585a7bf67cc'),
-  resetBlock: guidBytes('00f771de-1a7e-4fcb-890e-68c77e2fb44e'), hashTable: guidBytes('7255371f-3a3b-4b04-927b-1da6efa8d454'),
+  sevMetadata: guidBytes('dc886566-984a-4798-a75e-5585a7bf67cc'), resetBlock: guidBytes('00f771de-1a7e-4fcb-890e-68c77e2fb44e'),
+  hashTable: guidBytes('7255371f-3a3b-4b04-927b-1da6efa8d454'),
 } as const;
 
 const SECTION = { zero: 1, secrets: 2, cpuid: 3, svsmCallingArea: 4, kernelHashes: 0x10 } as const;
@@ -51,11 +35,7 @@ export interface Ovmf {
 
 /** Parses a firmware image (raw, as mapped below 4 GiB). Throws AttestationError E_EVIDENCE_MALFORMED. */
 export function parseOvmf(image: Uint8Array): Ovmf {
-  if (image.length === 0 || image.length % PAGE_BYTES !== 0 || image.length > MAX_FIRMWARE_BYTES) {
-    throw malformed(`the firmware has ${image.length} bytes, expected whole pages of ${PAGE_BYTES} and at most ${MAX_FIRMWARE_BYTES}`);
-  }
-  const entries = readTable(image);
-  const find = (guid: Uint8Array): Uint8Array | undefined => entries.find((entry) => equalBytes(entry.guid, guid))?.data;
+  const { find } = readFirmwareTable(image);
   const reset = find(GUID.resetBlock);
   const metadata = find(GUID.sevMetadata);
   if (reset === undefined || metadata === undefined) throw malformed('the firmware has no SEV metadata, expected one that is built for SEV-SNP');
@@ -68,31 +48,6 @@ export function parseOvmf(image: Uint8Array): Ovmf {
 
 const u32 = (bytes: Uint8Array, what: string): number => new ByteReader(bytes, what).u32(what);
 
-/** Entries from the last to the first: data, size of the whole entry, GUID. */
-function readTable(image: Uint8Array): { guid: Uint8Array; data: Uint8Array }[] {
-  const end = image.length - TABLE_GAP;
-  const footer = readEntry(image, end);
-  if (!equalBytes(footer.guid, GUID.footer)) throw malformed('the firmware has no table of GUIDs at its end');
-  const start = end - footer.size;
-  if (start < 0 || footer.size < ENTRY_BYTES) throw malformed(`the table of the firmware claims ${footer.size} bytes`);
-  const entries: { guid: Uint8Array; data: Uint8Array }[] = [];
-  for (let at = end - ENTRY_BYTES; at > start;) {
-    const { guid, size } = readEntry(image, at);
-    if (size < ENTRY_BYTES || at - size < start) throw malformed(`an entry in the table of the firmware claims ${size} bytes`);
-    if (entries.some((entry) => equalBytes(entry.guid, guid))) throw malformed('the table of the firmware has an entry twice');
-    entries.push({ guid, data: image.subarray(at - size, at - ENTRY_BYTES) });
-    at -= size;
-  }
-  return entries;
-}
-
-function readEntry(image: Uint8Array, end: number): { guid: Uint8Array; size: number } {
-  if (end < ENTRY_BYTES) throw malformed('the table of the firmware starts before the image');
-  const reader = new ByteReader(image.subarray(end - ENTRY_BYTES, end), 'an entry of the firmware');
-  const size = reader.u16('size');
-  return { size, guid: reader.bytes(GUID_BYTES, 'GUID') };
-}
-
 /** `ASEV`, size, version 1, count; then address, size and kind of each section. */
 function readSections(image: Uint8Array, offset: number): OvmfSection[] {
   if (offset > image.length) throw malformed(`the SEV metadata of the firmware stands ${offset} bytes before its end`);
@@ -104,7 +59,10 @@ function readSections(image: Uint8Array, offset: number): OvmfSection[] {
   if (signature !== 'ASEV' || version !== 1 || count > MAX_SECTIONS || size !== 16 + 12 * count) {
     throw malformed(`the SEV metadata of the firmware has ${count} sections in ${size} bytes of version ${version}`);
   }
-  return Array.from({ length: count }, () => readSection(reader));
+  const sections = Array.from({ length: count }, () => readSection(reader));
+  const total = sections.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (total > MAX_BYTES) throw malformed(`the SEV metadata of the firmware has ${total} bytes of pages, expected at most ${MAX_BYTES}`);
+  return sections;
 }
 
 function readSection(reader: ByteReader): OvmfSection {
@@ -112,7 +70,7 @@ function readSection(reader: ByteReader): OvmfSection {
   const bytes = reader.u32('size');
   const code = reader.u32('kind');
   const kind = (Object.keys(SECTION) as SectionKind[]).find((name) => SECTION[name] === code);
-  if (kind === undefined || address % PAGE_BYTES !== 0 || bytes % PAGE_BYTES !== 0 || bytes === 0 || bytes > MAX_SECTION_BYTES) {
+  if (kind === undefined || address % PAGE_BYTES !== 0 || bytes % PAGE_BYTES !== 0 || bytes === 0 || bytes > MAX_BYTES) {
     throw malformed(`a section of the firmware has the kind ${code} and ${bytes} bytes at 0x${address.toString(16)}, expected a known kind and whole pages`);
   }
   return { kind, address, bytes };

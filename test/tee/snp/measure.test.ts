@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { toHex } from '../../../src/core/bytes.ts';
 import { VCPU_SIGNATURES, signatureOf, snpFirmwareDigest, snpLaunchDigest } from '../../../src/tee/snp/measure.ts';
 import type { SnpLaunch } from '../../../src/tee/snp/measure.ts';
-import { guidBytes, parseOvmf } from '../../../src/tee/snp/ovmf.ts';
+import { guidBytes } from '../../../src/tee/firmware-table.ts';
+import { parseOvmf } from '../../../src/tee/snp/ovmf.ts';
 import type { Ovmf } from '../../../src/tee/snp/ovmf.ts';
 import { acceptedOrRefused, expectRefusal } from '../expect-error.ts';
 
@@ -97,7 +98,7 @@ describe('parseOvmf', () => {
   it.each([
     ['no page', Buffer.alloc(0)], ['half a page', Buffer.alloc(2048)], ['no table', Buffer.alloc(8192)], ['no SEV metadata', firmware({ entries: [] })], ['another signature', firmware({ metadata: Buffer.from('XSEV') })],
     ['metadata of version 2', firmware({ metadata: Buffer.concat([Buffer.from('ASEV'), u32(16, 2, 0)]) })], ['sections that do not add up', firmware({ metadata: Buffer.concat([Buffer.from('ASEV'), u32(16, 1, 1)]) })],
-    ['an unknown section', firmware({ sections: [[0x80_0000, 0x1000, 9]] })], ['half a section', firmware({ sections: [[0x80_0000, 0x800, 1]] })], ['an empty section', firmware({ sections: [[0x80_0000, 0, 1]] })], ['a huge section', firmware({ sections: [[0, 0xffff_f000, 1]] })],
+    ['an unknown section', firmware({ sections: [[0x80_0000, 0x1000, 9]] })], ['half a section', firmware({ sections: [[0x80_0000, 0x800, 1]] })], ['an empty section', firmware({ sections: [[0x80_0000, 0, 1]] })], ['a huge section', firmware({ sections: [[0, 0xffff_f000, 1]] })], ['sections of more than 64 MiB', firmware({ sections: [[0, 0x300_0000, 1], [0x400_0000, 0x300_0000, 1]] })],
     ['an entry twice', firmware({ entries: [entry('00f771de-1a7e-4fcb-890e-68c77e2fb44e', u32(1)), entry('00f771de-1a7e-4fcb-890e-68c77e2fb44e', u32(2))] })], ['an entry that is too large', firmware({ entries: [entry('00f771de-1a7e-4fcb-890e-68c77e2fb44e', u32(1), 99)] })],
     ['an entry without size', firmware({ entries: [entry('00f771de-1a7e-4fcb-890e-68c77e2fb44e', u32(1), 0)] })], ['metadata before the image', firmware({ entries: [entry('dc886566-984a-4798-a75e-5585a7bf67cc', u32(8193)), entry('00f771de-1a7e-4fcb-890e-68c77e2fb44e', u32(1))] })],
   ])('parseOvmf: refuses firmware with %s', (_, image) => { expectRefusal(() => parseOvmf(image), 'E_EVIDENCE_MALFORMED', /./); });
