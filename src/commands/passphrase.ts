@@ -1,12 +1,14 @@
-// Where a command's passphrase comes from: its options, a systemd credential, or the terminal. Never an argument or a variable.
+// Where a command's passphrase comes from: its options, a systemd credential, the file that the settings name, or the terminal.
+// Never an argument or a variable.
 import { join, resolve } from 'node:path';
 import { CREDENTIAL, readPassphrase } from '../chain/keystore/passphrase.ts';
 import { pathExists } from '../core/files.ts';
 import { UsageError } from '../core/errors.ts';
+import { localnetLayout } from '../localnet/layout.ts';
+import { isLocalWallet, localPassphraseFile } from '../localnet/wallets.ts';
 import { wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { PassphraseRequest, PassphraseSource } from '../chain/keystore/passphrase.ts';
-import type { Context } from '../core/context.ts';
 import type { Invocation } from './command.ts';
 
 interface PassphraseOptions {
@@ -22,8 +24,8 @@ export function declarePassphrase(command: Command): void {
     .option('--passphrase-credential <name>', `read the passphrase from a systemd credential (default: ${CREDENTIAL} where there is one)`);
 }
 
-async function sourceOf(options: PassphraseOptions, { env, cwd }: Context): Promise<PassphraseSource> {
-  const { passphraseFile, passphraseFd, passphraseCredential } = options;
+async function sourceOf({ options, settings, context: { env, cwd } }: Invocation, label: string | undefined): Promise<PassphraseSource> {
+  const { passphraseFile, passphraseFd, passphraseCredential }: PassphraseOptions = options;
   const given: PassphraseSource[] = [
     ...(passphraseFile === undefined ? [] : [{ kind: 'file' as const, path: resolve(cwd, passphraseFile) }]),
     ...(passphraseFd === undefined ? [] : [{ kind: 'descriptor' as const, fd: passphraseFd }]),
@@ -34,12 +36,16 @@ async function sourceOf(options: PassphraseOptions, { env, cwd }: Context): Prom
   if (first !== undefined) return first;
   const credentials = env['CREDENTIALS_DIRECTORY'];
   const hasCredential = credentials !== undefined && credentials !== '' && await pathExists(join(credentials, CREDENTIAL));
-  return hasCredential ? { kind: 'credential', name: CREDENTIAL } : { kind: 'prompt' };
+  if (hasCredential) return { kind: 'credential', name: CREDENTIAL };
+  // The wallets of the local network have a passphrase of their own, whatever the others have.
+  if (label !== undefined && isLocalWallet(label)) return { kind: 'file', path: localPassphraseFile(localnetLayout(settings.home)) };
+  const stored = settings.text('passphrase_file');
+  return stored === undefined || label === undefined ? { kind: 'prompt' } : { kind: 'file', path: resolve(settings.home, stored) };
 }
 
-/** The passphrase for a key. Throws `E_PASSPHRASE`, `E_NO_TERMINAL`. */
-export async function passphraseOf({ options, context }: Invocation, request: PassphraseRequest): Promise<string> {
-  const { prompts, env } = context;
+/** The passphrase for a key; `label` names one of the keystore that exists. Throws `E_PASSPHRASE`, `E_NO_TERMINAL`. */
+export async function passphraseOf(invocation: Invocation, request: PassphraseRequest & { readonly label?: string }): Promise<string> {
+  const { prompts, env } = invocation.context;
   const ports = prompts === null ? { env } : { env, prompt: (question: string) => prompts.secret(question) };
-  return readPassphrase(await sourceOf(options, context), request, ports);
+  return readPassphrase(await sourceOf(invocation, request.label), request, ports);
 }

@@ -6,9 +6,11 @@ import type { Command } from 'commander';
 import type { WalletNetwork } from '../chain/wallets/network.ts';
 import type { Invocation } from './command.ts';
 
-export function declareProxy(command: Command, mandatory: boolean): void {
-  if (mandatory) command.requiredOption('--proxy <address>', 'address of the proxy contract');
-  else command.option('--proxy <address>', 'address of the proxy contract, to deploy the worker contract with it');
+const DEFAULTS = { deposit: 'the only one that this machine has used', own: 'that of the proxy on this machine' } as const;
+
+/** Left out it is what `chosenProxy` finds. */
+export function declareProxy(command: Command, side: keyof typeof DEFAULTS): void {
+  command.option('--proxy <address>', `address of the proxy contract (default: ${DEFAULTS[side]})`);
 }
 
 /** Throws UsageError when it is no address of this network. */

@@ -23,5 +23,5 @@ export async function run(invocation: Invocation): Promise<void> {
   if (amountNano === 0n || !(publicKey instanceof Uint8Array)) throw new UsageError('E_USAGE', 'the stake is 0 TON, expected more');
   const network = await networkInUse(settings);
   const root = requireRoot(network);
-  await sendPlan(invocation, network, async (context) => proxyStakePlan(context, await readRoot(context, root), { publicKey, amountNano }));
+  await sendPlan(invocation, network, async (context) => proxyStakePlan(context, await readRoot(context, root), { publicKey, amountNano }), 'owner');
 }

@@ -13,6 +13,7 @@ import { formatTon } from '../core/units.ts';
 import { pollMsOf, withAccess } from './chain.ts';
 import { declarePassphrase, passphraseOf } from './passphrase.ts';
 import { carriedOutData, planData, renderFacts, renderPlan } from './plan-view.ts';
+import { roleKey } from './role-wallet.ts';
 import { chooseKey, keystoreOf, showWallet, walletOf } from './wallets.ts';
 import type { Command } from 'commander';
 import type { TonAccess } from '../chain/access/types.ts';
@@ -21,7 +22,10 @@ import type { ChainNetwork } from '../chain/networks.ts';
 import type { Plan, PlannedMessage } from '../chain/plans/plan.ts';
 import type { PlanContext } from '../chain/plans/reading.ts';
 import type { WalletKind } from '../chain/wallets/kinds.ts';
+import type { Signer } from '../chain/ed25519.ts';
+import type { WalletRole } from './role-wallet.ts';
 import type { Invocation } from './command.ts';
+import type { JsonValue } from './output.ts';
 
 interface SendingOptions {
   readonly dryRun?: boolean;
@@ -45,30 +49,74 @@ export function declareSending(command: Command): void {
 }
 
 /** Makes the plan for the chosen wallet, shows it, and carries it out as the options say. No plan: there is nothing to do. */
-export async function sendPlan(invocation: Invocation, network: ChainNetwork, make: (context: PlanContext) => Promise<Plan | null>): Promise<Outcome> {
-  return withAccess(invocation, network, async (access) => {
-    const { signal } = invocation.context;
-    const entry = await chooseKey(invocation, network);
-    const plan = await make({ access, signal, wallet: entry.address });
+export async function sendPlan(invocation: Invocation, network: ChainNetwork, make: (context: PlanContext) => Promise<Plan | null>, role?: WalletRole): Promise<Outcome> {
+  return withSending(invocation, network, async (sending) => {
+    const { out } = invocation;
+    const plan = await make(sending.context);
     if (plan === null) {
-      invocation.out.result({ status: 'unchanged' });
-      await invocation.out.note('it is so already: nothing was sent');
+      out.result({ status: 'unchanged' });
+      await out.note('it is so already: nothing was sent');
       return 'unchanged';
     }
-    const { unsigned }: SendingOptions = invocation.options;
-    if (entry.kind === 'watch' || unsigned !== undefined) return writeUnsigned(invocation, network, access, entry, plan);
-    return carryOutPlan(invocation, network, access, entry, plan);
+    return sending.carryOut(plan, (data) => out.result(data));
+  }, role);
+}
+
+/** One wallet at work: several plans after each other, with one question for the passphrase. */
+export interface Sending {
+  readonly context: PlanContext;
+  readonly entry: KeyEntry;
+  readonly access: TonAccess;
+  /** The wallet's contract. Throws UsageError for a watch-only address. */
+  wallet(): Promise<WalletKind>;
+  /**
+   * Shows the plan and does with it what the options say. `tell` gets the data of the result, each time it changes. `step`: which of
+   * several plans of this command it is; a part of --id.
+   */
+  carryOut(plan: Plan, tell: (data: { [key: string]: JsonValue }) => void, step?: string): Promise<Outcome>;
+}
+
+/** Opens the chosen wallet, by default that of `role`, for a command that sends. */
+export async function withSending<T>(invocation: Invocation, network: ChainNetwork, work: (sending: Sending) => Promise<T>, role?: WalletRole): Promise<T> {
+  return withAccess(invocation, network, async (access) => {
+    const { options, context: { signal } } = invocation;
+    const entry = role === undefined ? await chooseKey(invocation, network) : await roleKey(invocation, network, role);
+    let signer: Promise<Signer> | undefined;
+    const unlock = (): Promise<Signer> => signer ??= unlockSigner(invocation, entry);
+    const { unsigned }: SendingOptions = options;
+    return work({
+      access, entry, context: { access, signal, wallet: entry.address },
+      wallet: () => walletOf(entry, network, access),
+      carryOut: (plan, tell, step) => entry.kind === 'watch' || unsigned !== undefined
+        ? writeUnsigned(invocation, network, access, entry, plan, tell)
+        : carryOutPlan(invocation, { network, access, entry, unlock, tell, step }, plan),
+    });
   });
 }
 
-async function carryOutPlan(invocation: Invocation, network: ChainNetwork, access: TonAccess, entry: KeyEntry, plan: Plan): Promise<Outcome> {
+async function unlockSigner(invocation: Invocation, { label }: KeyEntry): Promise<Signer> {
+  const passphrase = await passphraseOf(invocation, { subject: `key ${label}`, purpose: 'unlock', label });
+  return (await keystoreOf(invocation).unlock(label, passphrase)).signer;
+}
+
+interface CarryOutParts {
+  readonly network: ChainNetwork;
+  readonly access: TonAccess;
+  readonly entry: KeyEntry;
+  unlock(): Promise<Signer>;
+  tell(data: { [key: string]: JsonValue }): void;
+  readonly step: string | undefined;
+}
+
+async function carryOutPlan(invocation: Invocation, { network, access, entry, unlock, tell, step }: CarryOutParts, plan: Plan): Promise<Outcome> {
   const { options, out, settings, context: { signal } } = invocation;
-  const { dryRun = false, id }: SendingOptions = options;
+  const { dryRun = false, id: given }: SendingOptions = options;
+  const id = given === undefined || step === undefined ? given : `${given}.${step}`;
   const wallet = await walletOf(entry, network, access);
   const messages = await messagesOf(plan, wallet.address, randomQueryId());
   const estimate = await estimatePlan({ access, wallet, messages, signal });
   const shown = { network, entry, plan, messages, feesNano: estimate.feesNano };
-  out.result({ status: 'planned', ...planData(shown, dryRun) });
+  tell({ status: 'planned', ...planData(shown, dryRun) });
   if (dryRun) await out.text(await renderPlan(shown, true));
   else await out.note((await renderPlan(shown, false)).trimEnd());
   for (const warning of plan.warnings) await out.warn(warning);
@@ -77,13 +125,12 @@ async function carryOutPlan(invocation: Invocation, network: ChainNetwork, acces
   if (dryRun || !await isBegun(plan, { folder, wallet, id })) checkPlanFunds(wallet, messages, estimate);
   if (dryRun) return 'dry-run';
   await confirm(invocation, `Send this from ${entry.label}?`);
-  const passphrase = await passphraseOf(invocation, { subject: `key ${entry.label}`, purpose: 'unlock' });
-  const { signer } = await keystoreOf(invocation).unlock(entry.label, passphrase);
+  const signer = await unlock();
   const done = await carryOut(plan, {
     access, wallet, signer, id, signal, folder, timeoutMs: settings.durationMs('timeout'), pollMs: pollMsOf(network),
     onConfirmed: () => out.detail('the wallet\'s transaction is confirmed, following its messages'),
   });
-  out.result({ ...carriedOutData(done), ...planData({ ...shown, feesNano: done.feesNano }, false) });
+  tell({ ...carriedOutData(done), ...planData({ ...shown, feesNano: done.feesNano }, false) });
   requireDone(done.trace);
   if (done.resumed) await out.note('this transfer had been begun before: it was not made a second time');
   const hash = lastAttempt(done.record).transaction?.hash ?? '-';
@@ -102,7 +149,7 @@ export async function confirm({ yes, context }: Invocation, question: string): P
   if (!await context.prompts.confirm(question)) throw new InterruptedError('E_INTERRUPTED', 'not confirmed, nothing was sent');
 }
 
-async function writeUnsigned(invocation: Invocation, network: ChainNetwork, access: TonAccess, entry: KeyEntry, plan: Plan): Promise<Outcome> {
+async function writeUnsigned(invocation: Invocation, network: ChainNetwork, access: TonAccess, entry: KeyEntry, plan: Plan, tell: CarryOutParts['tell']): Promise<Outcome> {
   const { options, out, context } = invocation;
   const { dryRun = false, unsigned: file }: SendingOptions = options;
   const messages: PlannedMessage[] = await messagesOf(plan, entry.address, randomQueryId());
@@ -110,7 +157,7 @@ async function writeUnsigned(invocation: Invocation, network: ChainNetwork, acce
   const transaction = unsignedTransaction({ from: entry.address, network, validUntil: time + UNSIGNED_VALID_S, messages: messages.map(({ message }) => message) });
   const shown = { network, entry, plan, messages, feesNano: null };
   const link = file === undefined ? transferLink(transaction) : null;
-  out.result({ status: dryRun ? 'planned' : 'unsigned', ...planData(shown, dryRun), transaction, link, file: file ?? null });
+  tell({ status: dryRun ? 'planned' : 'unsigned', ...planData(shown, dryRun), transaction, link, file: file ?? null });
   await out.note((await renderPlan(shown, false)).trimEnd());
   for (const warning of plan.warnings) await out.warn(warning);
   if (dryRun) return 'dry-run';

@@ -4,14 +4,15 @@ import { depositPlan } from '../chain/plans/client.ts';
 import { parseTon } from '../core/units.ts';
 import { UsageError } from '../core/errors.ts';
 import { networkInUse, requireRoot } from './chain.ts';
-import { declareProxy, proxyOf } from './proxy-option.ts';
+import { chosenProxy } from './payments.ts';
+import { declareProxy } from './proxy-option.ts';
 import { declareSending, sendPlan } from './sending.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
 
 export function declare(command: Command): void {
   command.argument('<amount>', 'TON, for example 5');
-  declareProxy(command, true);
+  declareProxy(command, 'deposit');
   declareSending(command);
 }
 
@@ -21,6 +22,6 @@ export async function run(invocation: Invocation): Promise<void> {
   if (amountNano === 0n) throw new UsageError('E_USAGE', 'the deposit is 0 TON, expected more');
   const network = await networkInUse(settings);
   const root = requireRoot(network);
-  const proxy = proxyOf(invocation, network);
-  await sendPlan(invocation, network, async (context) => depositPlan(context, { root: await readRoot(context, root), proxy }, amountNano));
+  const proxy = await chosenProxy(invocation, network, 'client');
+  await sendPlan(invocation, network, async (context) => depositPlan(context, { root: await readRoot(context, root), proxy }, amountNano), 'client');
 }

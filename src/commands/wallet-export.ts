@@ -25,7 +25,7 @@ export async function run(invocation: Invocation): Promise<void> {
   if ((backup !== undefined) === showSecret) throw new UsageError('E_USAGE', 'expected one of --backup FILE and --show-secret', { hint: 'a backup stays encrypted, a shown secret does not' });
   const keystore = keystoreOf(invocation);
   const { kind } = await keystore.get(label);
-  const passphrase = kind === 'watch' ? null : await passphraseOf(invocation, { subject: `key ${label}`, purpose: 'unlock' });
+  const passphrase = kind === 'watch' ? null : await passphraseOf(invocation, { subject: `key ${label}`, purpose: 'unlock', label });
   if (backup !== undefined) {
     await keystore.backup(label, resolve(context.cwd, backup), passphrase);
     out.result({ name: label, backup });

@@ -6,6 +6,7 @@ import { cocoonWallet, walletV4R2, walletV5R1 } from '../chain/wallets/kinds.ts'
 import { walletSubwallet } from '../chain/addresses.ts';
 import { contractCode } from '../chain/code.ts';
 import { ConfigError, NotFoundError, UsageError } from '../core/errors.ts';
+import { isLocalWallet } from '../localnet/wallets.ts';
 import type { Address } from '@ton/core';
 import type { TonAccess } from '../chain/access/types.ts';
 import type { KeyEntry } from '../chain/keystore/keystore.ts';
@@ -38,7 +39,10 @@ export async function chooseKey(invocation: Invocation, network: WalletNetwork, 
   const keystore = keystoreOf(invocation);
   const wanted = name ?? (typeof invocation.options['wallet'] === 'string' ? invocation.options['wallet'] : invocation.settings.text('wallet'));
   if (wanted !== undefined) return requireSameChain(await keystore.get(wanted), network);
-  const keys = (await keystore.list()).keys.filter(({ globalId }) => globalId === network.globalId);
+  const all = (await keystore.list()).keys.filter(({ globalId }) => globalId === network.globalId);
+  // Those that the local network made for itself are not what is meant while there is another.
+  const own = all.filter(({ label }) => !isLocalWallet(label));
+  const keys = own.length > 0 ? own : all;
   const [only, ...others] = keys;
   if (only === undefined) throw new NotFoundError('E_NOT_FOUND', `there is no wallet for network ${network.name}`, { hint: 'make one with `cocoon wallet new NAME`' });
   if (others.length > 0) throw new UsageError('E_USAGE', `there are several wallets (${keys.map(({ label }) => label).join(', ')}), expected --wallet`, { hint: 'run `cocoon config set wallet NAME` to choose one for good' });

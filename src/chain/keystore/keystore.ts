@@ -65,6 +65,8 @@ export interface NewKey {
   readonly walletOf: (publicKey: Uint8Array) => WalletKind;
   /** Cold owner of a Cocoon wallet. */
   readonly owner?: Address;
+  /** Default: the keystore's own. */
+  readonly kdf?: KdfPolicy;
 }
 
 const MAX_FILE_BYTES = 16_384;
@@ -109,7 +111,7 @@ export class Keystore {
     const sealed = await sealKeyFile({
       label: key.label, kind: wallet.name, network: key.network.name, globalId: key.network.globalId, address: wallet.address.toRawString(),
       createdAt: new Date(this.#now()).toISOString(), secretKind: secret.kind, publicKey: toHex(publicKey), owner: key.owner?.toRawString() ?? null,
-    }, secret.content, key.passphrase, this.#kdf);
+    }, secret.content, key.passphrase, key.kdf ?? this.#kdf);
     const text = encodeKeyFile(sealed);
     await this.#write(path, text);
     await this.#openText(text, path, key.passphrase).then(({ secret: copy }) => copy.dispose());

@@ -18,7 +18,7 @@ export const REQUEST_NANO = 300_000_000n;
 export const CHILD_FLOOR_NANO = 110_000_000n;
 
 /** The client contract of a wallet at a proxy contract. */
-function clientOf(proxy: KnownProxy, owner: Address): ClientContract {
+export function clientOf(proxy: KnownProxy, owner: Address): ClientContract {
   const { publicKey, params } = proxy.storage;
   listedCode(params.clientCode, 'client');
   return ClientContract.fromIdentity({ owner, proxy: proxy.address, proxyPublicKey: publicKey, params });

@@ -78,6 +78,9 @@ export async function readProxy(reads: Reads, address: Address, root: KnownRoot)
 
 export const stateName = (state: number): string => state === STATE.normal ? 'open' : state === STATE.closing ? 'closing' : 'closed';
 
+/** What a proxy contract holds for its clients and workers: everything but its earnings and its stake (ONCHAIN.md section 13, H1). */
+export const poolOf = ({ account, storage }: Pick<KnownProxy, 'account' | 'storage'>): bigint => account.balanceNano - storage.balanceNano - storage.stakeNano;
+
 /** Rent (ONCHAIN.md section 13, H9) may take this much of a proxy's stake before it counts as below the minimum. */
 const RENT_ALLOWANCE_NANO = 500_000_000n;
 

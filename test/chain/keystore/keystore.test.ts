@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { toHex } from '../../../src/core/bytes.ts';
 import { CocoonError } from '../../../src/core/errors.ts';
 import { signerOfSeed, verifySignature } from '../../../src/chain/ed25519.ts';
-import { decodeKeyFile, DEFAULT_KDF, encodeKeyFile, MIN_SCRYPT_N, openKeyFile } from '../../../src/chain/keystore/key-file.ts';
+import { decodeKeyFile, DEFAULT_KDF, encodeKeyFile, LOCAL_KDF, MIN_SCRYPT_N, openKeyFile } from '../../../src/chain/keystore/key-file.ts';
 import type { KdfPolicy } from '../../../src/chain/keystore/key-file.ts';
 import { Keystore } from '../../../src/chain/keystore/keystore.ts';
 import type { NewKey } from '../../../src/chain/keystore/keystore.ts';
@@ -179,6 +179,17 @@ describe('passphrases and damage', () => {
 });
 
 describe('scrypt cost', () => {
+  it('little work is enough for keys of the local network, and for no other', async () => {
+    const local = { name: 'local', globalId: -70_000, testOnly: false };
+    const strict = new Keystore({ folder });
+    await strict.import({ label: 'local-node', network: local, passphrase: PASS, walletOf: (publicKey) => walletV5R1(publicKey, local), kdf: LOCAL_KDF }, secretOfKey(seed));
+    await expect(strict.unlock('local-node', PASS)).resolves.toMatchObject({ entry: { network: 'local' } });
+    await expect(strict.import({ ...newKey('test-node'), kdf: LOCAL_KDF }, secretOfKey(seed))).rejects.toMatchObject({ code: 'E_KEYSTORE' });
+    forge('local-node', { network: 'testnet' });
+    await expect(strict.get('local-node')).rejects.toMatchObject({ code: 'E_KEYSTORE', message: expect.stringContaining('scrypt cost 4096') });
+  });
+
+
   it('is 2^17 by default, and a weaker file is refused outside of tests', async () => {
     expect([DEFAULT_KDF, MIN_SCRYPT_N]).toEqual([{ n: 131_072 }, 131_072]);
     await keystore.import(newKey('weak'), secretOfKey(seed));
