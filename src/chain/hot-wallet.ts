@@ -113,15 +113,21 @@ class QueueingWallet implements HotWallet {
   #queue: Intent[] = [];
   /** Intents that go alone, because together with others they cost more than the wallet holds. */
   #alone = 0;
+  #signing: Batch | null = null;
   #working: Promise<void> | null = null;
 
   constructor(options: HotWalletOptions) {
     const { access, wallet, signer, folder, log = silentLog } = options;
     this.#options = options;
     this.#log = log;
-    const { pollMs, resendMs, validForS, expiryMarginS, lockTimeoutMs, onStep, sleep } = options;
-    const given = Object.fromEntries(Object.entries({ pollMs, resendMs, validForS, expiryMarginS, lockTimeoutMs, onStep, sleep }).filter(([, value]) => value !== undefined));
-    this.#sender = createSender({ access, wallet, signer, folder, log, ...given });
+    const { pollMs, resendMs, validForS, expiryMarginS, lockTimeoutMs, sleep } = options;
+    const given = Object.fromEntries(Object.entries({ pollMs, resendMs, validForS, expiryMarginS, lockTimeoutMs, sleep }).filter(([, value]) => value !== undefined));
+    const onStep = (step: string): void => {
+      // From here on a caller who gives up must be told that it may happen.
+      if (step === 'signed' && this.#signing !== null) this.#mark(this.#signing);
+      options.onStep?.(step);
+    };
+    this.#sender = createSender({ access, wallet, signer, folder, log, onStep, ...given });
     this.#outbox = new Outbox(folder, wallet.address.toRawString());
     this.#intents = new HotIntents(`${folder}.hot`, options.onStep);
   }
@@ -284,6 +290,7 @@ class QueueingWallet implements HotWallet {
         if (known === undefined) throw new ConfigError('E_STATE', `the outbox has no record of transfer ${batch.outboxKey}`);
         return this.#decided(batch, known);
       }
+      this.#signing = batch;
       try {
         const options = { attempts: ATTEMPTS, timeoutMs: ROUND_MS, signal: this.#ending.signal };
         return await this.#decided(batch, await this.#sender.send({ key: batch.outboxKey, messages: batch.messages }, options));
@@ -298,6 +305,8 @@ class QueueingWallet implements HotWallet {
         if (this.#ending.signal.aborted || !(problem instanceof UnconfirmedError || isPassing(problem))) throw problem;
         this.#log.warn('transfers not confirmed yet', { reason: problem.message, intents: batch.placed.length });
         await (this.#options.sleep ?? realSleep)(RETRY.baseMs, this.#ending.signal).catch(() => undefined);
+      } finally {
+        this.#signing = null;
       }
     }
   }

@@ -109,7 +109,7 @@ describe('HotWallet.send', () => {
     await expect(hot.send('a', [pay(1)], { timeoutMs: 300 })).rejects.toMatchObject({ code: 'E_TIMEOUT' });
     delete endpoint.script.fault;
     await chain.tick();
-    await expect(hot.send('b', [pay(2)], { timeoutMs: 1200 })).rejects.toMatchObject({ code: 'E_UNCONFIRMED' });
+    await expect(hot.send('b', [pay(2)], { timeoutMs: 6000 })).rejects.toMatchObject({ code: 'E_UNCONFIRMED' });
     chain.run(30);
     expect(statusOf(await hot.send('b', [pay(2)]))).toBe('confirmed');
     expect([paid(1), paid(2)]).toEqual([0, 1]);
