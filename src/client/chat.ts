@@ -67,6 +67,7 @@ function requestBytes(question: Question): Uint8Array {
     stream: true,
     stream_options: { include_usage: true },
     max_tokens: question.maxTokens,
+    max_completion_tokens: question.maxTokens, // whichever an engine heeds, the limit is the one that is reserved
     ...(question.temperature === undefined ? {} : { temperature: question.temperature }),
     ...(question.topP === undefined ? {} : { top_p: question.topP }),
     ...(question.seed === undefined ? {} : { seed: question.seed }),

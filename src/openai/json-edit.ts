@@ -16,17 +16,34 @@ interface Member {
   readonly end: number;
 }
 
-/** `text` with the members of its outermost object edited. Throws ApiError (400) unless it is one JSON object. */
-export function editJsonObject(text: string, edit: JsonEdit): string {
-  const members = topLevelMembers(text);
-  const taken = new Set([...(edit.remove ?? []), ...Object.keys(edit.set ?? {})]);
-  const kept = members.filter((member) => !taken.has(member.name)).map((member) => text.slice(member.start, member.end));
-  const added = Object.entries(edit.set ?? {}).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
-  return `{${[...kept, ...added].join(',')}}`;
+/** One JSON object as text: its parsed members, and the text with some of them edited. */
+export interface JsonObjectText {
+  /** Parsed members of the outermost object. */
+  readonly members: Readonly<Record<string, unknown>>;
+  edit(edit: JsonEdit): string;
 }
 
-/** Members of the outermost object of valid JSON text. */
-function topLevelMembers(text: string): Member[] {
+/** `text` with the members of its outermost object edited. Throws ApiError (400) unless it is one JSON object. */
+export function editJsonObject(text: string, edit: JsonEdit): string {
+  return openJsonObject(text).edit(edit);
+}
+
+/** Parses `text`. Throws ApiError (400) unless it is one JSON object without a member that appears twice. */
+export function openJsonObject(text: string): JsonObjectText {
+  const value = parseObject(text);
+  const members = topLevelMembers(text);
+  return {
+    members: value,
+    edit({ remove = [], set = {} }) {
+      const taken = new Set([...remove, ...Object.keys(set)]);
+      const kept = members.filter((member) => !taken.has(member.name)).map((member) => text.slice(member.start, member.end));
+      const added = Object.entries(set).map(([name, written]) => `${JSON.stringify(name)}:${JSON.stringify(written)}`);
+      return `{${[...kept, ...added].join(',')}}`;
+    },
+  };
+}
+
+function parseObject(text: string): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -36,7 +53,11 @@ function topLevelMembers(text: string): Member[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw badRequest('request body is not a JSON object', { code: 'invalid_json' });
   }
-  // From here on the text is known to be valid, so brackets and strings are all that has to be followed.
+  return value as Record<string, unknown>;
+}
+
+/** Members of the outermost object. The text is known to be valid, so brackets and strings are all that has to be followed. */
+function topLevelMembers(text: string): Member[] {
   const members: Member[] = [];
   const names = new Set<string>();
   let at = text.indexOf('{') + 1;
@@ -54,21 +75,29 @@ function topLevelMembers(text: string): Member[] {
   return members;
 }
 
-/** Offset behind the string that begins at `start`. */
+const BACKSLASH = 0x5c;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const [OPEN_BRACE, CLOSE_BRACE] = [0x7b, 0x7d];
+const [OPEN_BRACKET, CLOSE_BRACKET] = [0x5b, 0x5d];
+
+/** Offset behind the string that begins at `start`. Prompts are long strings, so quotes are searched for, not walked to. */
 function stringEnd(text: string, start: number): number {
-  let at = start + 1;
-  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
-  return at + 1;
+  for (let at = text.indexOf('"', start + 1); ; at = text.indexOf('"', at + 1)) {
+    let escape = at;
+    while (text.charCodeAt(escape - 1) === BACKSLASH) escape -= 1;
+    if ((at - escape) % 2 === 0) return at + 1;
+  }
 }
 
 /** Offset of the comma or brace that ends the value which begins at or after `start`. */
 function valueEnd(text: string, start: number): number {
   let depth = 0;
   for (let at = start; ; at += 1) {
-    const character = text[at];
-    if (character === '"') at = stringEnd(text, at) - 1;
-    else if (character === '{' || character === '[') depth += 1;
-    else if (depth === 0 && (character === ',' || character === '}')) return at;
-    else if (character === '}' || character === ']') depth -= 1;
+    const character = text.charCodeAt(at);
+    if (character === QUOTE) at = stringEnd(text, at) - 1;
+    else if (character === OPEN_BRACE || character === OPEN_BRACKET) depth += 1;
+    else if (depth === 0 && (character === COMMA || character === CLOSE_BRACE)) return at;
+    else if (character === CLOSE_BRACE || character === CLOSE_BRACKET) depth -= 1;
   }
 }

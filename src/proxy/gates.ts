@@ -2,11 +2,21 @@
 // certificate but no evidence; workers need evidence, an allowed image and an allowed model.
 import { randomBytes } from 'node:crypto';
 import { toHex } from '../core/bytes.ts';
-import { RemoteError } from '../core/errors.ts';
+import { NetworkError, RemoteError } from '../core/errors.ts';
 import { relay } from './relay.ts';
+import type { CocoonError } from '../core/errors.ts';
 import type { RelayDeps } from './relay.ts';
 import type { AdmittedClient, ClientGate } from '../wire/client-acceptor.ts';
 import type { AdmittedWorker, WorkerGate } from '../wire/worker-acceptor.ts';
+
+/** Between two looks whether a connection that is to be closed is idle. */
+const IDLE_LOOK_MS = 200;
+
+interface Idle {
+  readonly runningRequests: number;
+  readonly closed: Promise<unknown>;
+  close(reason: CocoonError): void;
+}
 
 export function clientGate(deps: RelayDeps): ClientGate {
   return {
@@ -22,6 +32,7 @@ export function clientGate(deps: RelayDeps): ClientGate {
         signedPayment: account.status().signedPayment,
         async authorize(method, signal) {
           await account.authorize(method, signal);
+          closeWhenInactive(deps, account, link);
           return account.status();
         },
         paymentStatus: () => account.status(),
@@ -30,6 +41,22 @@ export function clientGate(deps: RelayDeps): ClientGate {
       };
     },
   };
+}
+
+/** Closes the connection of an account that takes no new work any more, as soon as nothing runs on it: its peer connects again to what serves now. */
+function closeWhenInactive(deps: RelayDeps, account: { isActive(): boolean }, link: Idle): void {
+  let timer: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    clearTimeout(timer);
+    if (account.isActive()) return;
+    if (link.runningRequests === 0) link.close(new NetworkError('E_CLOSED', 'the contract of this connection takes no new work'));
+    else timer = setTimeout(look, IDLE_LOOK_MS);
+  };
+  const stop = deps.accounts.onInactive(look);
+  void link.closed.then(() => {
+    clearTimeout(timer);
+    stop();
+  });
 }
 
 /** What workers may run: decided by the network's registry of images and models. */
@@ -63,6 +90,7 @@ export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
         extendedCompare: (dbTokens, other) => account.extendedCompare(dbTokens, other),
         ready(disabled) {
           node.enabled = !disabled;
+          closeWhenInactive(deps, account, link);
           deps.log.info('node ready', { node: node.id, model: node.model, capacity: node.capacity, coefficient: node.coefficient, evidence: link.peer.evidence, enabled: node.enabled });
         },
         enabled(disabled) {
@@ -72,6 +100,7 @@ export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
           node.coefficient = coefficient;
         },
         paymentStatus: () => account.status(),
+        roundTrip: (ms) => deps.chooser.observed({ kind: 'round-trip', node, nowMs: deps.clock.now(), ms }),
       };
     },
   };

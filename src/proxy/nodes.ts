@@ -1,29 +1,24 @@
-// The nodes that are connected now: which model each serves, at what price, how many requests it takes and has.
+// The nodes that are connected now: which model each serves, at what price, how many requests it takes and has. Which of them
+// gets a request is decided in routing/.
 import { RemoteError } from '../core/errors.ts';
 import type { WorkerAccount } from './accounts.ts';
+import type { Candidate } from './routing/chooser.ts';
 import type { WorkerHello, WorkerLink } from '../wire/worker-acceptor.ts';
 import type { WorkerType } from '../wire/peer-info.ts';
 
 const NOT_READY = 651;
-const UNKNOWN_MODEL = 621;
 /** Model names ever seen, so that "unknown model" and "no workers" can be told apart. Names come from attested nodes only. */
 const MAX_KNOWN_MODELS = 10_000;
 
-export interface Node {
-  /** Counts up in the order in which nodes connected. */
-  readonly id: number;
+/** One connection of a node; what the choice of a node sees of it. */
+export interface Node extends Candidate {
   readonly link: WorkerLink;
   readonly account: WorkerAccount;
   /** Full name: `name@commit:verity`. */
   readonly model: string;
-  /** Requests that this proxy may have at the node at the same time. */
-  readonly capacity: number;
-  /** Price in thousandths. */
   coefficient: number;
   enabled: boolean;
   running: number;
-  /** Value of a counter that grows with each choice; breaks ties in favour of the node that has waited longest. */
-  lastChosen: number;
 }
 
 /** The part of a model's name that clients use: before `@`. */
@@ -31,12 +26,14 @@ export const baseName = (model: string): string => model.split('@', 1)[0] ?? mod
 
 export class NodeRegistry {
   readonly #byModel = new Map<string, Set<Node>>();
+  readonly #byId = new Map<number, Node>();
   #nextId = 1;
-  #choices = 0;
 
   add(hello: WorkerHello, link: WorkerLink, account: WorkerAccount): Node {
     const node: Node = {
       id: this.#nextId,
+      key: `${account.ownerAddress} ${hostOf(link.remoteAddress)} ${hello.model}`,
+      owner: account.ownerAddress,
       link,
       account,
       model: hello.model,
@@ -45,7 +42,10 @@ export class NodeRegistry {
       coefficient: hello.coefficient,
       enabled: false,
       running: 0,
-      lastChosen: 0,
+      get ready() {
+        return link.state === 'ready' && account.isActive();
+      },
+      bondNano: () => account.bondNano(),
     };
     this.#nextId += 1;
     const name = baseName(hello.model);
@@ -56,11 +56,13 @@ export class NodeRegistry {
       this.#byModel.set(name, nodes);
     }
     nodes.add(node);
+    this.#byId.set(node.id, node);
     return node;
   }
 
   remove(node: Node): void {
     this.#byModel.get(baseName(node.model))?.delete(node);
+    this.#byId.delete(node.id);
   }
 
   /** All connected nodes. */
@@ -77,33 +79,15 @@ export class NodeRegistry {
     }));
   }
 
-  /**
-   * The least loaded node that serves `model` (base name) for at most `maxCoefficient`; of equals the one that was chosen
-   * longest ago. Throws RemoteError with the texts of WIRE.md section 11 step 3.
-   */
-  choose(model: string, maxCoefficient: number): Node {
-    const nodes = this.#byModel.get(model);
-    if (nodes === undefined) throw new RemoteError(UNKNOWN_MODEL, `unknown model ${model}`);
-    if (nodes.size === 0) throw new RemoteError(NOT_READY, `no workers for model ${model}`);
-    let best: Node | undefined;
-    let cheapest: number | undefined;
-    for (const node of nodes) {
-      if (!node.enabled || node.running >= node.capacity || node.link.state !== 'ready') continue;
-      cheapest = Math.min(cheapest ?? node.coefficient, node.coefficient);
-      if (node.coefficient <= maxCoefficient && (best === undefined || isBetter(node, best))) best = node;
-    }
-    if (best !== undefined) {
-      this.#choices += 1;
-      best.lastChosen = this.#choices;
-      return best;
-    }
-    if (cheapest !== undefined) throw new RemoteError(NOT_READY, `can run this query with coefficient=${cheapest}`);
-    throw new RemoteError(NOT_READY, `no ready workers for model ${model}`);
+  /** Connected nodes of a model by base name; null when none ever served it. */
+  of(model: string): ReadonlySet<Node> | null {
+    return this.#byModel.get(model) ?? null;
+  }
+
+  get(id: number): Node | null {
+    return this.#byId.get(id) ?? null;
   }
 }
 
-function isBetter(a: Node, b: Node): boolean {
-  // Compared as a.running / a.capacity < b.running / b.capacity without division.
-  const difference = a.running * b.capacity - b.running * a.capacity;
-  return difference === 0 ? a.lastChosen < b.lastChosen : difference < 0;
-}
+/** "192.0.2.1" of "192.0.2.1:4711". */
+const hostOf = (remoteAddress: string): string => remoteAddress.slice(0, Math.max(0, remoteAddress.lastIndexOf(':')));

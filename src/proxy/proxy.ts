@@ -6,8 +6,12 @@ import { listen } from '../wire/listen.ts';
 import { acceptWorker } from '../wire/worker-acceptor.ts';
 import { clientGate, workerGate } from './gates.ts';
 import { NodeRegistry } from './nodes.ts';
+import { createChooser } from './routing/create-chooser.ts';
+import { Pending } from './settlements.ts';
 import type { Accounts } from './accounts.ts';
 import type { WorkerRules } from './gates.ts';
+import type { RelayDeps } from './relay.ts';
+import type { ChooserOptions, Explanation } from './routing/chooser.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { VerifyPeer } from '../tee/peer.ts';
@@ -31,6 +35,8 @@ export interface ProxyOptions {
   readonly verifyWorker: VerifyPeer;
   readonly rules: WorkerRules;
   readonly accounts: Accounts;
+  /** What the owner decides about the choice of nodes. */
+  readonly routing?: Pick<ChooserOptions, 'minBondNano' | 'explorationShare'>;
   readonly powDifficultyBits: number;
   readonly isTest: boolean;
   readonly clock: Clock;
@@ -52,15 +58,22 @@ export interface Proxy {
   readonly clientAddress: string;
   readonly workerAddress: string;
   status(): ProxyStatus;
-  /** Accepts nothing more and closes every connection in order. Idempotent. */
+  /** The last choices of a node with their reasons, newest first, at most `limit`. */
+  explain(limit: number): readonly Explanation[];
+  /** Accepts nothing more, closes every connection in order and waits for the bookings that are under way. Idempotent. */
   close(): Promise<void>;
 }
+
+/** How long nodes may take to confirm the requests that the end of the proxy cancels. */
+const CANCEL_WAIT_MS = 2_000;
 
 /** Throws NetworkError E_UNREACHABLE when a port cannot be listened on. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { identity, powDifficultyBits, isTest, log, versions } = options;
   const nodes = new NodeRegistry();
-  const deps = { accounts: options.accounts, nodes, clock: options.clock, log };
+  const pending = new Pending();
+  const chooser = createChooser({ random: Math.random, ...options.routing });
+  const deps: RelayDeps = { accounts: options.accounts, nodes, chooser, pending, clock: options.clock, log };
   const forClients = clientGate(deps);
   const forWorkers = workerGate(deps, options.rules);
   const common = { identity, powDifficultyBits, log, ...options.listening };
@@ -78,6 +91,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw error;
   });
 
+  let closing: Promise<void> | null = null;
   return {
     clientAddress: formatAddress(clients.address.host, clients.address.port),
     workerAddress: formatAddress(workers.address.host, workers.address.port),
@@ -86,10 +100,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       clients: clients.counters,
       workers: workers.counters,
     }),
-    // Clients first: their requests are cancelled at the nodes while those are still there.
-    close: async () => {
+    explain: (limit) => chooser.explain(limit),
+    // Clients first: their requests are cancelled at the nodes while those are still there to say what was used.
+    close: () => closing ??= (async () => {
       await clients.close();
+      await pending.idle(CANCEL_WAIT_MS);
       await workers.close();
-    },
+      await pending.idle();
+    })(),
   };
 }

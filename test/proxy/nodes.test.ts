@@ -1,4 +1,4 @@
-// Choice of a node, its share of capacity, and the texts that peers are told (WIRE.md sections 10, 11 and 17).
+// Connected nodes: their share of capacity, and what is seen of them by the choice and by clients (WIRE.md sections 10 and 17).
 import { describe, expect, it } from '@jest/globals';
 import { RemoteError } from '../../src/core/errors.ts';
 import { NodeRegistry, baseName } from '../../src/proxy/nodes.ts';
@@ -6,13 +6,13 @@ import type { Node } from '../../src/proxy/nodes.ts';
 import type { WorkerAccount } from '../../src/proxy/accounts.ts';
 import type { WorkerHello, WorkerLink } from '../../src/wire/worker-acceptor.ts';
 
-const account = {} as WorkerAccount;
+const accountOf = (active: boolean) => ({ ownerAddress: 'o', bondNano: () => 7n, isActive: () => active }) as WorkerAccount;
 
-interface Given { model?: string; capacity?: number; proxies?: number; price?: number; running?: number; enabled?: boolean; state?: WorkerLink['state'] }
+interface Given { model?: string; capacity?: number; proxies?: number; price?: number; running?: number; enabled?: boolean; state?: WorkerLink['state']; remote?: string; active?: boolean }
 
-function add(registry: NodeRegistry, { model = 'm@c:v', capacity = 4, proxies = 1, price = 1_000, running = 0, enabled = true, state = 'ready' }: Given = {}): Node {
+function add(registry: NodeRegistry, { model = 'm@c:v', capacity = 4, proxies = 1, price = 1_000, running = 0, enabled = true, state = 'ready', remote = 'a:1', active = true }: Given = {}): Node {
   const hello: WorkerHello = { ownerAddress: 'o', model, coefficient: price, proxyCount: proxies, maxActiveRequests: capacity, version: 5, machineDescription: null };
-  const node = registry.add(hello, { state } as WorkerLink, account);
+  const node = registry.add(hello, { state, remoteAddress: remote } as WorkerLink, accountOf(active));
   return Object.assign(node, { running, enabled });
 }
 
@@ -26,46 +26,24 @@ const refusal = (choose: () => unknown): { remoteCode: number; remoteMessage: st
 };
 
 describe('NodeRegistry', () => {
-  it('choose: the smallest share of the capacity in use wins, not the smallest number', () => {
+  it('of, get: connected nodes of a model; null for one never seen', () => {
     const registry = new NodeRegistry();
-    add(registry, { capacity: 2, running: 1 });
-    const large = add(registry, { capacity: 10, running: 3 });
-    expect(registry.choose('m', 1_000)).toBe(large);
+    for (const name of ['m', '__proto__', 'constructor', '']) expect(registry.of(name)).toBeNull();
+    const node = add(registry);
+    expect([...registry.of('m') ?? []]).toEqual([node]);
+    expect(registry.get(node.id)).toBe(node);
+    registry.remove(node);
+    expect([registry.of('m')?.size, registry.get(node.id)]).toEqual([0, null]);
   });
 
-  it('choose: equals take turns, whoever waited longest first', () => {
+  it('add: what the choice sees of a node: its connection, its account, a name that outlives both', () => {
     const registry = new NodeRegistry();
-    const nodes = [add(registry), add(registry), add(registry)];
-    const chosen = Array.from({ length: 6 }, () => registry.choose('m', 1_000));
-    expect(chosen.map((node) => nodes.indexOf(node))).toEqual([0, 1, 2, 0, 1, 2]);
-  });
-
-  it('choose: the price is a limit and no more', () => {
-    const registry = new NodeRegistry();
-    const cheap = add(registry, { price: 100, running: 1 });
-    const dear = add(registry, { price: 2_000 });
-    expect(registry.choose('m', 2_000)).toBe(dear);
-    expect(registry.choose('m', 1_999)).toBe(cheap);
-    expect(refusal(() => registry.choose('m', 99))).toEqual({ remoteCode: 651, remoteMessage: 'can run this query with coefficient=100' });
-  });
-
-  it('choose: full, disabled and closing nodes are passed over', () => {
-    const registry = new NodeRegistry();
-    add(registry, { running: 4 });
-    add(registry, { enabled: false });
-    add(registry, { state: 'closed' });
-    add(registry, { state: 'finishing' });
-    expect(refusal(() => registry.choose('m', 1_000))).toEqual({ remoteCode: 651, remoteMessage: 'no ready workers for model m' });
-    const free = add(registry, { running: 3 });
-    expect(registry.choose('m', 1_000)).toBe(free);
-  });
-
-  it('choose: a model never seen, and one whose nodes have gone', () => {
-    const registry = new NodeRegistry();
-    expect(refusal(() => registry.choose('m', 1_000))).toEqual({ remoteCode: 621, remoteMessage: 'unknown model m' });
-    registry.remove(add(registry));
-    expect(refusal(() => registry.choose('m', 1_000))).toEqual({ remoteCode: 651, remoteMessage: 'no workers for model m' });
-    for (const name of ['__proto__', 'constructor', '']) expect(refusal(() => registry.choose(name, 1)).remoteCode).toBe(621);
+    const [node, again] = [add(registry, { remote: '192.0.2.1:5' }), add(registry, { remote: '192.0.2.1:6' })];
+    expect([node.key, node.owner]).toEqual(['o 192.0.2.1 m@c:v', 'o']);
+    expect([again.key === node.key, again.id === node.id]).toEqual([true, false]);
+    expect(add(registry, { remote: '[2001:db8::1]:6' }).key).toBe('o [2001:db8::1] m@c:v');
+    expect([node.ready, add(registry, { state: 'closed' }).ready, add(registry, { active: false }).ready]).toEqual([true, false, false]);
+    expect(node.bondNano()).toBe(7n);
   });
 
   it('add: several proxies share the capacity, rounded up', () => {
