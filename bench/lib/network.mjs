@@ -37,11 +37,12 @@ export async function benchNetwork() {
   };
 
   await describeLocalnet(localnetLayout(home), VERSION);
-  await start([COCOON, 'proxy', 'start', '--pow-bits', '0'], 'proxy');
+  const proxy = await start([COCOON, 'proxy', 'start', '--pow-bits', '0'], 'proxy');
   const member = await joinAsClient(home);
 
   return {
     home,
+    proxyPid: proxy.child.pid,
     /** A node with the bundled model, as operators run it. */
     startNode: (...args) => start([COCOON, 'node', 'start', ...args, '--run-file', join(home, `node-${children.length}.json`)], 'node'),
     /** A node whose engine answers at once. */
