@@ -1,15 +1,13 @@
 // `cocoon node start`: loads a model and serves it through the network's proxies until it is stopped.
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { resolve } from 'node:path';
 import { createTlsIdentity } from '../tee/tls-identity.ts';
 import { createVerifyPeer } from '../tee/verify-peer.ts';
 import { loadLlamaEngine } from '../node/llama-engine.ts';
-import { modelIdentity } from '../node/model-file.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { roleNetwork } from './network.ts';
+import { servedModel } from './served-model.ts';
 import { boundedSetting, hostPort, repeated, storedAddress, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { Log } from '../core/log.ts';
@@ -21,9 +19,6 @@ import type { HostPort } from './values.ts';
 
 type RoleNetwork = Awaited<ReturnType<typeof roleNetwork>>;
 
-/** The model that comes with the package. */
-const BUNDLED_MODEL = fileURLToPath(new URL('../../models/cocoon-tiny-q8_0.gguf', import.meta.url));
-const BUNDLED_NAME = 'cocoon-tiny';
 /** Thousandths: the network's own price. */
 const DEFAULT_PRICE = 1_000;
 const DEFAULT_PARALLEL = 4;
@@ -86,11 +81,10 @@ function engineOptions({ settings, options }: Invocation): { parallel: number; t
 
 async function loadEngine({ context, options, out }: Invocation, engineSettings: ReturnType<typeof engineOptions>, log: Log): Promise<LoadedModel> {
   const { model: file, name }: NodeStartOptions = options;
-  const modelPath = file === undefined ? BUNDLED_MODEL : resolve(context.cwd, file);
-  const model = await modelIdentity(modelPath, name ?? (file === undefined ? BUNDLED_NAME : undefined), context.signal);
+  const model = await servedModel(context, file, name);
   let told = -1;
   const engine = await loadLlamaEngine({
-    modelPath, model: model.name, gpu: 'off', ...engineSettings,
+    modelPath: model.path, model: model.name, gpu: 'off', ...engineSettings,
     onProgress: (fraction) => {
       const tenths = Math.floor(fraction * 10);
       if (tenths > told && out.interactive) void out.note(`loading ${model.name}: ${tenths * 10} %`);
@@ -106,7 +100,7 @@ async function serve({ context, options }: Invocation, network: RoleNetwork, { e
   const { price, proxy }: NodeStartOptions = options;
   const { signal, clock } = context;
   const identity = await createTlsIdentity({
-    clock, evidence: network.evidence, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
+    clock, evidence: network.evidence, attester: network.attester, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
   });
   const node = startNode({
     engine, model: model.fullName, coefficient: price ?? DEFAULT_PRICE,

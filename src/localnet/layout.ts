@@ -52,10 +52,13 @@ const Description = z.strictObject({
   proxyImageHashes: z.array(hex(32)).min(1),
   workerImageHashes: z.array(hex(32)).min(1),
   proxy: z.strictObject({ clients: address, workers: address }),
+  /** `chain`: contracts on the local chain are charged and paid. `none`: nobody pays, and there is no chain. */
+  payments: z.enum(['chain', 'none']).default('none'),
 });
 
-/** Public facts of a local network; plays the part of the root contract until one is deployed. */
+/** Public facts of a local network; without payments it plays the part of the root contract too. */
 export type LocalnetDescription = z.infer<typeof Description>;
+export type Payments = LocalnetDescription['payments'];
 
 /** Reads the description; throws ConfigError when there is none or it is not one. */
 export async function readDescription(layout: LocalnetLayout): Promise<LocalnetDescription> {

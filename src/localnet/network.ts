@@ -12,7 +12,7 @@ import { simulatedMeasurement } from '../tee/simulated.ts';
 import { LOCAL_ROLES, readDescription, writeDescription } from './layout.ts';
 import { awaitDaemon, runningRecord, startDaemon, stopDaemon } from './process.ts';
 import type { DaemonRecord } from '../core/daemon-record.ts';
-import type { LocalPart, LocalRole, LocalnetDescription, LocalnetLayout } from './layout.ts';
+import type { LocalPart, LocalRole, LocalnetDescription, LocalnetLayout, Payments } from './layout.ts';
 import type { Program } from './process.ts';
 
 /** Limit for a daemon to become ready; loading a large model takes the most of it. */
@@ -21,8 +21,11 @@ const READY_MS = 60_000;
 export interface StartOptions {
   /** Version of this package; part of the simulated measurements. */
   readonly version: string;
+  readonly payments: Payments;
   /** The command that runs a role: `cocoon proxy start …`, `cocoon node start …`. */
   program(role: LocalRole): Program;
+  /** Called before the roles are started, under the lock: what they need on the chain. */
+  prepare?(description: LocalnetDescription): Promise<void>;
   readonly signal: AbortSignal;
   /** Called before each part is started. */
   onProgress?(what: string): void | Promise<void>;
@@ -66,7 +69,7 @@ async function usableAddress(address: string): Promise<string> {
 }
 
 /** The description of this network, made on first use: key, image hashes of this version, addresses that stay the same. */
-export async function describeLocalnet(layout: LocalnetLayout, version: string): Promise<LocalnetDescription> {
+export async function describeLocalnet(layout: LocalnetLayout, version: string, payments: Payments = 'none'): Promise<LocalnetDescription> {
   const authority = await pathExists(layout.authority) ? await loadLocalAuthority(layout.authority) : await createLocalAuthority(layout.authority);
   const known = await pathExists(layout.description) ? await readDescription(layout) : null;
   const imageHash = (role: 'proxy' | 'worker'): string => toHex(simulatedImageHash(simulatedMeasurement(role, version)));
@@ -78,6 +81,7 @@ export async function describeLocalnet(layout: LocalnetLayout, version: string):
     proxyImageHashes: [imageHash('proxy')],
     workerImageHashes: [imageHash('worker')],
     proxy: known?.proxy ?? { clients: await freeAddress(), workers: await freeAddress() },
+    payments,
   };
   await writeDescription(layout, description);
   return description;
@@ -87,15 +91,16 @@ export async function describeLocalnet(layout: LocalnetLayout, version: string):
  * The description for a start: what runs under another one (an older version, another key) is stopped first, and a proxy
  * that is to be started gets other addresses where its own are taken.
  */
-async function prepare(layout: LocalnetLayout, version: string): Promise<void> {
+async function prepare(layout: LocalnetLayout, { version, payments }: StartOptions): Promise<LocalnetDescription> {
   const before = await pathExists(layout.description) ? await readDescription(layout) : null;
-  const now = await describeLocalnet(layout, version);
+  const now = await describeLocalnet(layout, version, payments);
   if (!isDeepStrictEqual(before, now)) await stopAll(layout);
-  if (await runningRecord(layout, 'proxy') !== null) return;
+  if (await runningRecord(layout, 'proxy') !== null) return now;
   const proxy = { clients: await usableAddress(now.proxy.clients), workers: await usableAddress(now.proxy.workers) };
-  if (isDeepStrictEqual(proxy, now.proxy)) return;
+  if (isDeepStrictEqual(proxy, now.proxy)) return now;
   await stopAll(layout); // a node that runs would look for the proxy where it was
   await writeDescription(layout, { ...now, proxy });
+  return { ...now, proxy };
 }
 
 /**
@@ -106,7 +111,8 @@ async function prepare(layout: LocalnetLayout, version: string): Promise<void> {
 export async function startLocalnet(layout: LocalnetLayout, options: StartOptions): Promise<RoleStatus[]> {
   await ensureFolder(layout.root);
   return withLock(layout.lock, async () => {
-    await prepare(layout, options.version);
+    const description = await prepare(layout, options);
+    await options.prepare?.(description);
     const wait = { timeoutMs: READY_MS, signal: options.signal };
     const started: LocalRole[] = [];
     try {
@@ -132,8 +138,9 @@ export async function startLocalnet(layout: LocalnetLayout, options: StartOption
 
 /** What runs now. */
 export async function localnetStatus(layout: LocalnetLayout): Promise<RoleStatus[]> {
-  // The chain is listed while it runs; a network without it is complete.
-  const parts: LocalPart[] = await runningRecord(layout, 'chain') === null ? [...LOCAL_ROLES] : ['chain', ...LOCAL_ROLES];
+  // A network without payments is complete without a chain, which is listed while it runs.
+  const isPaid = await pathExists(layout.description) && (await readDescription(layout)).payments === 'chain';
+  const parts: LocalPart[] = isPaid || await runningRecord(layout, 'chain') !== null ? ['chain', ...LOCAL_ROLES] : [...LOCAL_ROLES];
   return Promise.all(parts.map(async (role): Promise<RoleStatus> => {
     const record = await runningRecord(layout, role);
     return { role, record, state: record === null ? 'stopped' : record.state === 'failed' ? 'starting' : record.state };
