@@ -14,27 +14,34 @@ export const canonicalisationOf = (uri: string): Canonicalisation | null => ALGO
 /** UTF-8 bytes of `element` and what is in it, without `omitted`. */
 export function canonicalise(element: XmlElement, kind: Canonicalisation, omitted: XmlElement | null = null): Uint8Array {
   const out: string[] = [];
-  render(element, kind, omitted, new Map(), out);
+  render(element, kind, omitted, null, new Map(), out);
   return Buffer.from(out.join(''), 'utf8');
 }
 
-/** `rendered`: namespaces that an ancestor in the output has declared. Depth is bounded by the reader. */
-function render(element: XmlElement, kind: Canonicalisation, omitted: XmlElement | null, rendered: XmlScope, out: string[]): void {
-  const declared = new Map(rendered);
+/** `parent`: the element around it in the output; `rendered`: namespaces that an ancestor in the output has declared. Depth is bounded by the reader. */
+function render(element: XmlElement, kind: Canonicalisation, omitted: XmlElement | null, parent: XmlElement | null, rendered: XmlScope, out: string[]): void {
   out.push('<', element.name);
-  for (const prefix of prefixesOf(element, kind)) {
-    const uri = element.scope.get(prefix) ?? '';
-    if ((declared.get(prefix) ?? '') === uri) continue;
-    declared.set(prefix, uri);
-    out.push(prefix === '' ? ' xmlns="' : ` xmlns:${prefix}="`, escapeValue(uri), '"');
-  }
-  for (const { name, value } of element.attributes.toSorted(byNamespaceAndName)) out.push(' ', name, '="', escapeValue(value), '"');
+  // Inclusive canonicalisation has declared all of a scope at the element around.
+  const declared = kind === 'inclusive' && parent?.scope === element.scope ? rendered : declare(element, kind, rendered, out);
+  for (const { name, value } of element.attributes.length < 2 ? element.attributes : element.attributes.toSorted(byNamespaceAndName)) out.push(' ', name, '="', escapeValue(value), '"');
   out.push('>');
   for (const child of element.children) {
     if (typeof child === 'string') out.push(escapeText(child));
-    else if (child !== omitted) render(child, kind, omitted, declared, out);
+    else if (child !== omitted) render(child, kind, omitted, element, declared, out);
   }
   out.push('</', element.name, '>');
+}
+
+/** Writes the declarations that are new here. Returns all that are in force below. */
+function declare(element: XmlElement, kind: Canonicalisation, rendered: XmlScope, out: string[]): XmlScope {
+  let declared = rendered;
+  for (const prefix of prefixesOf(element, kind)) {
+    const uri = element.scope.get(prefix) ?? '';
+    if ((declared.get(prefix) ?? '') === uri) continue;
+    declared = new Map([...declared, [prefix, uri]]);
+    out.push(prefix === '' ? ' xmlns="' : ` xmlns:${prefix}="`, escapeValue(uri), '"');
+  }
+  return declared;
 }
 
 /** Sorted, the default one first. Exclusive canonicalisation writes only those that the element or its attributes use. */

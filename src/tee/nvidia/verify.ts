@@ -8,7 +8,7 @@ import { refused } from '../refusal.ts';
 import type { CheckList } from '../verdict.ts';
 import { earliest } from '../verdict.ts';
 import type { X509 } from '../x509/certificate.ts';
-import { verifyChain, verifyIssued } from '../x509/chain.ts';
+import { verifyChain, verifyPinnedRoot } from '../x509/chain.ts';
 import { verifiesWith } from '../x509/signature.ts';
 import type { NvidiaDevice } from './bundle.ts';
 import { fwidOf } from './fwid.ts';
@@ -67,7 +67,7 @@ export function verifyDevice(
   if (!signed) return null;
   verifyNonce(checks, spdm, nonce);
   // The leaf is made by the device itself; what NVIDIA can withdraw starts with the device's identity.
-  const end = verifyOcsp(context, 'ocsp', chain.slice(1));
+  const end = verifyOcsp(context, 'ocsp', chained.slice(1));
   verifyFwid(context, leaf, reportedFwid);
   return { chip, ueid: toHex(leaf.serial), identity: toHex(identity.serial), expiresAtMs: earliest(end, ...chain.map(({ notAfter }) => notAfter)) };
 }
@@ -81,10 +81,9 @@ function verifyPinned(chain: readonly X509[], pin: string, nowMs: number, minLen
   if (root === undefined || digest !== pin) {
     throw refused({ check: 'chain-root', seen: `"${root?.subject.commonName ?? 'no root'}" with the key ${digest}`, wanted: `the key ${pin}`, meaning: 'somebody else than NVIDIA vouches for the leaf' });
   }
-  // Signed by itself, the root's name and validity are NVIDIA's, too.
-  verifyIssued(root, root);
-  verifyChain(chain, { root: root.der, length: Math.max(chain.length, minLength), nowMs });
-  return chain;
+  const pinned = [...chain.slice(0, -1), verifyPinnedRoot(root)];
+  verifyChain(pinned, { root: root.der, length: Math.max(chain.length, minLength), nowMs });
+  return pinned;
 }
 
 function verifyNonce(checks: CheckList, { requestNonce }: SpdmEvidence, nonce: Uint8Array | null): void {

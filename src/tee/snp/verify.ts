@@ -5,7 +5,8 @@ import { createHash } from 'node:crypto';
 import { equalBytes, isZero, toHex } from '../../core/bytes.ts';
 import { earliest } from '../verdict.ts';
 import type { CheckList } from '../verdict.ts';
-import { verifyChain, verifyCrl, verifyIssued, verifyNotRevoked } from '../x509/chain.ts';
+import type { X509 } from '../x509/certificate.ts';
+import { verifyChain, verifyCrl, verifyNotRevoked, verifyPinnedRoot } from '../x509/chain.ts';
 import { verifiesWith } from '../x509/signature.ts';
 import type { SnpCollateral } from './bundle.ts';
 import type { SnpReport } from './parse-report.ts';
@@ -38,10 +39,13 @@ export interface GenuineSnp {
  * Records the checks. Returns what the chip key says, or null when the report must not be looked at any further because
  * nobody trusted has signed it. Other failures are recorded and do not end it.
  */
-export function verifySnp(checks: CheckList, report: SnpReport, collateral: SnpCollateral, nowMs: number, roots: SnpRoots): GenuineSnp | null {
-  const { vek, ask, ark, crl } = collateral;
-  const product = verifyRoot(checks, collateral, roots);
-  if (product === null || !verifyVek(checks, collateral, nowMs)) return null;
+export function verifySnp(checks: CheckList, report: SnpReport, given: SnpCollateral, nowMs: number, roots: SnpRoots): GenuineSnp | null {
+  const root = verifyRoot(checks, given, roots);
+  if (root === null) return null;
+  const { product, ark } = root;
+  const collateral = { ...given, ark };
+  const { vek, ask, crl } = collateral;
+  if (!verifyVek(checks, collateral, nowMs)) return null;
   const facts = readVek(checks, collateral, product);
   if (facts === null) return null;
   verifyRevocation(checks, collateral, nowMs);
@@ -51,7 +55,7 @@ export function verifySnp(checks: CheckList, report: SnpReport, collateral: SnpC
 }
 
 /** Product whose pinned key is the root's. The root's signature on itself makes its name and validity AMD's, too. */
-function verifyRoot(checks: CheckList, { ark }: SnpCollateral, roots: SnpRoots): SnpProduct | null {
+function verifyRoot(checks: CheckList, { ark }: SnpCollateral, roots: SnpRoots): { readonly product: SnpProduct; readonly ark: X509 } | null {
   const digest = createHash('sha384').update(ark.key.spki).digest('hex');
   const product = SNP_PRODUCTS.find((candidate) => roots[candidate] === digest);
   const text = { name: 'root', wanted: 'a pinned root key, signed by itself', meaning: 'somebody else than AMD vouches for the chip' };
@@ -59,10 +63,7 @@ function verifyRoot(checks: CheckList, { ark }: SnpCollateral, roots: SnpRoots):
     checks.check(false, { ...text, seen: `"${ark.subject.commonName}" with the key ${digest}` });
     return null;
   }
-  const signed = checks.attempt({ ...text, seen: () => `"${ark.subject.commonName}", the pinned root key of ${product}` }, () => {
-    verifyIssued(ark, ark);
-    return product;
-  });
+  const signed = checks.attempt({ ...text, seen: () => `"${ark.subject.commonName}", the pinned root key of ${product}` }, () => ({ product, ark: verifyPinnedRoot(ark) }));
   return signed ?? null;
 }
 

@@ -8,7 +8,7 @@ import { derBitString, derElement, derOid, derSequence, derUnsigned } from '../.
 import { TAG } from '../../../src/tee/der.ts';
 import { parseX509 } from '../../../src/tee/x509/certificate.ts';
 import type { X509 } from '../../../src/tee/x509/certificate.ts';
-import { verifyChain, verifyCrl, verifyIssued, verifyNotRevoked } from '../../../src/tee/x509/chain.ts';
+import { verifyChain, verifyCrl, verifyIssued, verifyNotRevoked, verifyPinnedRoot } from '../../../src/tee/x509/chain.ts';
 import type { ChainRules } from '../../../src/tee/x509/chain.ts';
 import { parseCrl, serialKey } from '../../../src/tee/x509/crl.ts';
 import { parseKeyUsage } from '../../../src/tee/x509/extensions.ts';
@@ -82,6 +82,25 @@ describe('verifyChain', () => {
     expectRefusal(() => verify([middle!, root!], { length: 2 }), 'E_EVIDENCE_REFUSED', /check "chain-ca"/);
     const [leaf] = chainOf();
     expectRefusal(() => verify([leaf!, middle!, root!], { authorityLeaf: true }), 'E_EVIDENCE_REFUSED', /check "chain-ca"/);
+  });
+});
+
+describe('verifyPinnedRoot', () => {
+  const [, , der = new Uint8Array(0)] = ders();
+
+  it('verifyPinnedRoot: the certificate that was read first stands for all with its bytes', () => {
+    const first = parseX509(der);
+    expect(verifyPinnedRoot(first)).toBe(first);
+    expect(verifyPinnedRoot(parseX509(der))).toBe(first);
+  });
+
+  it('verifyPinnedRoot: another certificate of the same key must have signed itself, however often it is asked', () => {
+    verifyPinnedRoot(parseX509(der));
+    // Valid for longer, by somebody who does not have the key.
+    const forged = parseX509(makeCertificate({ key: keys.root, signer: keys.stranger, subject: names.root, issuer: names.root, serial: 1, isCa: true, pathLength: 1, notAfter: NOW + 9000 * DAY }));
+    for (let times = 0; times < 2; times += 1) expectRefusal(() => verifyPinnedRoot(forged), 'E_EVIDENCE_REFUSED', /check "chain-signature"/);
+    const renewed = parseX509(ders({ root: { notAfter: NOW + 9000 * DAY } })[2] ?? der);
+    expect(verifyPinnedRoot(renewed)).toBe(renewed);
   });
 });
 
