@@ -5,7 +5,7 @@ import { UsageError } from '../core/errors.ts';
 import { writeFileAtomic } from '../core/files.ts';
 import { collectBundle } from '../tee/collect/collect.ts';
 import { generateTlsKeys } from '../tee/tls-keys.ts';
-import { collateralSource, declareCollateral, nonceOption } from './attest-input.ts';
+import { collateralSource, declareCollateral, intelService, nonceOption } from './attest-input.ts';
 import { oneOf } from './values.ts';
 import type { AttestOptions } from './attest-input.ts';
 import type { GpuWish } from '../tee/collect/collect.ts';
@@ -31,12 +31,13 @@ export function declare(command: Command): void {
 
 export async function run(invocation: Invocation): Promise<void> {
   const { context, out, settings } = invocation;
-  const { nonce, gpus = 'if-present', withCollateral = false, out: file, pccs, ...others }: CollectCommandOptions = invocation.options;
+  const options: CollectCommandOptions = invocation.options;
+  const { nonce, gpus = 'if-present', withCollateral = false, out: file } = options;
   if (nonce !== undefined && nonce.length !== NONCE_BYTES) throw new UsageError('E_USAGE', `the nonce has ${nonce.length} bytes, expected ${NONCE_BYTES}`);
   // A key for this one collection: what it has signed shows that all parts belong together.
   const bundle = await collectBundle(
-    { keys: generateTlsKeys(), gpus, collateral: withCollateral, ...(nonce !== undefined && { nonce }), ...(pccs !== undefined && { intel: { pccs } }) },
-    { source: collateralSource(invocation, others), timeoutMs: settings.durationMs('timeout'), signal: context.signal },
+    { keys: generateTlsKeys(), gpus, collateral: withCollateral, ...(nonce !== undefined && { nonce }), intel: intelService(settings, options) },
+    { source: collateralSource(invocation, options), timeoutMs: settings.durationMs('timeout'), signal: context.signal },
   );
   const text = `${JSON.stringify(bundle, null, 2)}\n`;
   if (file !== undefined) await writeFileAtomic(resolve(context.cwd, file), text, { mode: 0o644 });

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { documentsOf } from '../tee/evidence-file-collateral.ts';
 import { UsageError } from '../core/errors.ts';
-import { collateralSource, completeEvidence, declareCollateral, readEvidence } from './attest-input.ts';
+import { collateralSource, completeEvidence, declareCollateral, intelService, readEvidence } from './attest-input.ts';
 import type { AttestOptions } from './attest-input.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
@@ -24,7 +24,7 @@ export function declare(command: Command): void {
 export async function run(invocation: Invocation): Promise<void> {
   const { args: [text = ''], context, out } = invocation;
   const options: FetchOptions = invocation.options;
-  const intel = options.pccs === undefined ? {} : { pccs: options.pccs };
+  const intel = intelService(invocation.settings, options);
   const { file, source: from } = await readEvidence(invocation, text, true);
   const documents = documentsOf(file, intel);
   if (documents.length === 0) throw new UsageError('E_USAGE', `${from} holds no evidence that needs collateral`, { hint: 'run `cocoon attest verify` to see what it holds' });

@@ -9,6 +9,8 @@ import { ConfigError, CocoonError, InterruptedError, NetworkError, UsageError } 
 import { pathExists, readBounded } from '../core/files.ts';
 import { joinAsClient } from '../localnet/membership.ts';
 import { cacheFolderOf, createCollateralSource } from '../tee/collateral/source.ts';
+import type { IntelService } from '../tee/collateral/intel.ts';
+import type { Mirrors } from '../tee/collateral/service-url.ts';
 import type { CollateralSource } from '../tee/collateral/source.ts';
 import { certificateFile, MAX_EVIDENCE_FILE_BYTES, parseEvidenceFile } from '../tee/evidence-file.ts';
 import type { EvidenceFile } from '../tee/evidence-file.ts';
@@ -24,6 +26,7 @@ import { dial } from '../wire/dial.ts';
 import { networkInUse, requireRoot, withAccess } from './chain.ts';
 import { hostPort, repeated } from './values.ts';
 import type { Command } from 'commander';
+import type { Settings } from '../core/settings.ts';
 import type { HostPort } from './values.ts';
 import type { Invocation } from './command.ts';
 
@@ -185,8 +188,19 @@ export async function chainImages(invocation: Invocation): Promise<AllowedImages
 export function collateralSource({ settings, context }: Invocation, { offline = false, collateral = [] }: AttestOptions, refresh = false): CollateralSource {
   return createCollateralSource({
     cacheFolder: cacheFolderOf(settings.home), givenFolders: collateral.map((folder) => resolve(context.cwd, folder)), offline, refresh,
-    timeoutMs: settings.durationMs('timeout'), clock: context.clock,
+    timeoutMs: settings.durationMs('timeout'), clock: context.clock, mirrors: mirrorsOf(settings),
   });
+}
+
+/** Where to ask instead of AMD and NVIDIA. */
+export function mirrorsOf(settings: Settings): Mirrors {
+  const [amdKds, nvidiaRim, nvidiaOcsp] = (['attest.amd_kds', 'attest.nvidia_rim', 'attest.nvidia_ocsp'] as const).map((key) => settings.text(key));
+  return { ...(amdKds !== undefined && { amdKds }), ...(nvidiaRim !== undefined && { nvidiaRim }), ...(nvidiaOcsp !== undefined && { nvidiaOcsp }) };
+}
+
+/** Whom to ask for Intel's collateral: --pccs, the setting, Intel. */
+export function intelService(settings: Settings, { pccs = settings.text('attest.pccs') }: AttestOptions): IntelService {
+  return pccs === undefined ? {} : { pccs };
 }
 
 /** Everything that judging takes but the evidence itself. */
@@ -220,7 +234,7 @@ export async function judgeRules(invocation: Invocation, given: GivenEvidence): 
 /** Gets what the evidence lacks. */
 export function completeEvidence(invocation: Invocation, file: EvidenceFile): Promise<FetchedCollateral> {
   const options: AttestOptions = invocation.options;
-  return fetchMissing(file, collateralSource(invocation, options), options.pccs === undefined ? {} : { pccs: options.pccs }, invocation.context.signal);
+  return fetchMissing(file, collateralSource(invocation, options), intelService(invocation.settings, options), invocation.context.signal);
 }
 
 /** Reads, completes and judges. */

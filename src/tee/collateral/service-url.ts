@@ -28,3 +28,22 @@ export function serviceUrl(text: string, what: string, loopbackHttp = false): st
   }
   return url.href.replace(/\/+$/, '');
 }
+
+/** Services that something nearer may stand in for. Intel's has a protocol of its own for that: a PCCS (intel.ts). */
+export const MIRRORED = ['amdKds', 'nvidiaRim', 'nvidiaOcsp'] as const satisfies readonly (keyof typeof DEFAULT_SERVICES)[];
+/** Addresses in place of the manufacturers'; what comes from them is as untrusted. http on loopback only. */
+export type Mirrors = Partial<Readonly<Record<(typeof MIRRORED)[number], string>>>;
+
+const WHAT: Readonly<Record<(typeof MIRRORED)[number], string>> = { amdKds: 'the mirror of AMD\'s key service', nvidiaRim: 'the mirror of NVIDIA\'s manifests', nvidiaOcsp: 'the mirror of NVIDIA\'s OCSP' };
+
+/** Maps the address of a request to the mirror of its service, where there is one. Throws ConfigError E_CONFIG at once. */
+export function mirroring(mirrors: Mirrors): (url: string) => string {
+  const rules = MIRRORED.flatMap((name) => {
+    const mirror = mirrors[name];
+    return mirror === undefined ? [] : [[DEFAULT_SERVICES[name].replace(/\/$/, ''), serviceUrl(mirror, WHAT[name], true)] as const];
+  });
+  return (url) => {
+    const rule = rules.find(([service]) => url === service || url.startsWith(`${service}/`));
+    return rule === undefined ? url : `${rule[1]}${url.slice(rule[0].length)}`;
+  };
+}

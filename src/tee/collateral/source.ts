@@ -17,6 +17,8 @@ import type { DocumentContent, DocumentSpec } from './document.ts';
 import { MissingCollateralError } from './errors.ts';
 import type { MissingDocument } from './errors.ts';
 import { createHttpFetch } from './http.ts';
+import { mirroring } from './service-url.ts';
+import type { Mirrors } from './service-url.ts';
 import type { HttpFetch } from './http.ts';
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -35,6 +37,8 @@ export interface CollateralSourceOptions {
   readonly timeoutMs?: number;
   /** Command that the error about missing documents names. */
   readonly fetchCommand?: string;
+  /** Where to ask instead of AMD and NVIDIA. Throws ConfigError E_CONFIG for what is no such address. */
+  readonly mirrors?: Mirrors;
   readonly http?: HttpFetch;
   readonly clock?: Clock;
   readonly sleep?: Sleep;
@@ -65,6 +69,7 @@ export function createCollateralSource(options: CollateralSourceOptions): Collat
   const askFor = createAskFor({
     http: options.http ?? createHttpFetch(), clock, sleep: options.sleep ?? realSleep, timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
   });
+  const mirrored = mirroring(options.mirrors ?? {});
   const inFlight = new Map<string, Shared>();
 
   const lookUp = async (spec: DocumentSpec): Promise<Lookup> => {
@@ -73,7 +78,7 @@ export function createCollateralSource(options: CollateralSourceOptions): Collat
   };
 
   const fetchOne = async (spec: DocumentSpec, signal: AbortSignal): Promise<DocumentContent> => {
-    const content = await askFor(spec, signal);
+    const content = await askFor({ ...spec, request: { ...spec.request, url: mirrored(spec.request.url) } }, signal);
     const nowMs = clock.now();
     // Also checks the content; a document that is expired on arrival goes to the verifier, which says so, and is not kept.
     const expiresAtMs = spec.expiresAtMs(content, nowMs);
