@@ -33,7 +33,7 @@ export async function run(invocation: Invocation): Promise<void> {
   await runDaemon('proxy', invocation, async (log) => {
     const network = await roleNetwork(settings, context, 'proxy');
     const identity = await createTlsIdentity({
-      clock: context.clock, evidence: network.evidence, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
+      clock: context.clock, evidence: network.evidence, attester: network.attester, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
     });
     const workerPolicy = network.policy('worker');
     const proxy = await startProxy({

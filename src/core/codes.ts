@@ -65,6 +65,11 @@ export const CODES = {
     cause: 'A file under the home directory is damaged, unreadable or in use.',
     action: 'Check the file named in the message; restore it from a backup or remove it if it can be made again.',
   },
+  E_NOT_LISTED: {
+    exit: 3, retryable: false,
+    cause: 'The root contract of the network does not list this image or model, so nobody there would accept it.',
+    action: 'Send the hash in the message to the owner of the network, or run an image and a model that are listed (`cocoon network show`).',
+  },
   E_NO_TEE: {
     exit: 3, retryable: false,
     cause: 'This machine offers no trusted execution environment that cocoon can take evidence from.',
@@ -135,11 +140,6 @@ export const CODES = {
     exit: 5, retryable: false,
     cause: 'The evidence is well formed, but a check failed: signature, key binding, measurement, network or policy.',
     action: 'Do not send anything to this peer. The message names the check and the value seen.',
-  },
-  E_EVIDENCE_UNSUPPORTED: {
-    exit: 5, retryable: false,
-    cause: 'The peer proves itself with a kind of evidence that this version cannot verify yet.',
-    action: 'Use a newer version of cocoon, or another peer. There is no flag that skips verification.',
   },
 
   // 6: network unreachable or a peer that broke the protocol

@@ -1,5 +1,6 @@
 // Keeps one connection to one proxy: dials, shakes hands, serves requests until it ends, and dials again with back-off.
-// A proxy whose evidence is refused is never dialled again by this process.
+// A proxy whose evidence is refused when it is dialled is never dialled again by this process; one that loses its standing
+// while it is connected is, because it may have newer evidence by then.
 import { abortError } from '../core/deadline.ts';
 import { AttestationError, asCocoonError, NetworkError } from '../core/errors.ts';
 import { backoffMs, sleep } from '../core/retry.ts';
@@ -46,7 +47,7 @@ export async function runUplink(proxy: string, ports: UplinkPorts, signal: Abort
       error = asCocoonError(thrown);
     }
     if (signal.aborted) return;
-    if (error instanceof AttestationError) {
+    if (error instanceof AttestationError && readyMs === null) {
       ports.log.error('proxy refused', { proxy, code: error.code, reason: error.message });
       onState({ kind: 'refused', error });
       return;

@@ -4,12 +4,13 @@ import { equalBytes, toHex } from '../core/bytes.ts';
 import type { VerifiedEvidence } from './evidence.ts';
 import { FORBIDDEN_IMAGE_HASHES } from './image-hash.ts';
 import type { PassedCheck } from './peer.ts';
+import { allowedNow } from './policy.ts';
 import type { ExpectedImage } from './policy.ts';
 import { refused } from './refusal.ts';
 import { reportDataOf } from './report-data.ts';
 
 /** Throws AttestationError unless the report data is SHA-512 of the certificate's key (32 bytes). */
-export function appraiseKeyBinding(evidence: VerifiedEvidence, publicKey: Uint8Array): PassedCheck {
+export function appraiseKeyBinding(evidence: Pick<VerifiedEvidence, 'reportData'>, publicKey: Uint8Array): PassedCheck {
   const wanted = reportDataOf(publicKey);
   if (!equalBytes(evidence.reportData, wanted)) {
     throw refused({
@@ -21,7 +22,7 @@ export function appraiseKeyBinding(evidence: VerifiedEvidence, publicKey: Uint8A
 }
 
 /** Throws AttestationError when the evidence states another role than the expected one. */
-export function appraiseRole(evidence: VerifiedEvidence, expected: ExpectedImage): PassedCheck {
+export function appraiseRole(evidence: Pick<VerifiedEvidence, 'role'>, expected: ExpectedImage): PassedCheck {
   if (evidence.role !== undefined && evidence.role !== expected.role) {
     throw refused({
       check: 'role', seen: `evidence of a ${evidence.role}`, wanted: `a ${expected.role}`,
@@ -32,13 +33,15 @@ export function appraiseRole(evidence: VerifiedEvidence, expected: ExpectedImage
   return { name: 'role', detail: evidence.role === undefined ? `${expected.role}, by its image` : expected.role };
 }
 
-/** Throws AttestationError unless the image hash is one of the allowed ones, and never for a hash of nothing. */
-export function appraiseImage({ imageHash }: VerifiedEvidence, { imageHashes, role }: ExpectedImage): PassedCheck {
+/** Throws AttestationError unless the image hash is one of those allowed now, and always for a hash of nothing; else as ImageLists.allowed. */
+export function appraiseImage({ imageHash }: Pick<VerifiedEvidence, 'imageHash'>, expected: ExpectedImage): PassedCheck {
+  const { role } = expected;
   const seen = `image hash ${toHex(imageHash)}`;
   const nothing = FORBIDDEN_IMAGE_HASHES.get(toHex(imageHash));
   if (nothing !== undefined) {
     throw refused({ check: 'image', seen, wanted: 'the hash of a measured image', meaning: `it stands for ${nothing}` });
   }
+  const { imageHashes } = allowedNow(expected);
   if (imageHashes.length === 0) {
     throw refused({
       check: 'image', seen, wanted: `an image that the network allows for a ${role}`, meaning: 'the list of allowed images is empty, so none is',

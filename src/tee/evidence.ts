@@ -1,13 +1,13 @@
-// Verifies the evidence of a certificate by its family, one case a family: what must be true of the evidence itself.
-// What must be true of every family (key binding, image, role) is in appraise.ts. Refuses evidence of a kind that the
-// policy does not name; real TDX and SEV-SNP evidence is refused as unsupported.
-import { AttestationError } from '../core/errors.ts';
+// Verifies the evidence of a certificate that can be judged without asking anybody: simulated and fake evidence. What must
+// be true of every family (key binding, image, role) is in appraise.ts; real hardware is judged in live/. Refuses evidence
+// of a kind that the policy does not name.
 import { toHex } from '../core/bytes.ts';
 import type { CertificateEvidence, EvidenceFamily } from './certificate-evidence.ts';
 import { fakeTdxImageHash, isFakeTdxQuote, reportDataOfFakeQuote } from './fake-tdx.ts';
 import { simulatedImageHash } from './image-hash.ts';
 import type { EvidenceKind, PassedCheck, Role } from './peer.ts';
-import type { AnyPolicy, Policy } from './policy.ts';
+import { TEE_FAMILIES } from './policy.ts';
+import type { AnyPolicy, Policy, SimulatedPolicy, TeeFamily, TeePolicy } from './policy.ts';
 import { refused } from './refusal.ts';
 import { verifySimulatedEvidence } from './simulated.ts';
 
@@ -25,28 +25,37 @@ export interface VerifiedEvidence {
 
 /** Every policy but `any`, which never looks at evidence. */
 export type EvidencePolicy = Exclude<Policy, AnyPolicy>;
+/** Those whose evidence is judged here. */
+export type OfflinePolicy = Exclude<EvidencePolicy, TeePolicy>;
 
 type EvidenceOf<F extends EvidenceFamily> = Extract<CertificateEvidence, { family: F }>;
 type RealFamily = Exclude<EvidenceFamily, 'none'>;
 
 /** Throws AttestationError unless the evidence is genuine and of a kind that the policy names. One case a family. */
-export function verifyEvidence(evidence: EvidenceOf<RealFamily>, policy: EvidencePolicy): VerifiedEvidence {
+export function verifyEvidence(evidence: EvidenceOf<RealFamily>, policy: OfflinePolicy): VerifiedEvidence {
   switch (evidence.family) {
-    case 'tdx': return policy.kind === 'fake_tdx' ? verifyFakeTdx(evidence) : refuseTdx(evidence, policy);
-    case 'sev-snp': return refuseReal('SEV-SNP', policy);
-    case 'simulated': return verifySimulated(evidence, policy);
+    case 'tdx': return policy.kind === 'fake_tdx' ? verifyFakeTdx(evidence) : refuseKind(evidence, policy);
+    case 'sev-snp': return refuseKind(evidence, policy);
+    case 'simulated': return policy.kind === 'simulated' ? verifySimulated(evidence.evidence, policy) : refuseKind(evidence, policy);
   }
 }
 
-function verifySimulated({ evidence }: EvidenceOf<'simulated'>, policy: EvidencePolicy): VerifiedEvidence {
-  if (policy.kind !== 'simulated') {
+/** Evidence of the families that the policy allows for this role; throws AttestationError for any other. */
+export function hardwareEvidence(evidence: EvidenceOf<RealFamily>, policy: TeePolicy): EvidenceOf<TeeFamily> {
+  const { families = TEE_FAMILIES, role } = policy;
+  if (evidence.family === 'simulated' || (evidence.family === 'tdx' && isFakeTdxQuote(evidence.quote))) return refuseKind(evidence, policy);
+  if (!families.includes(evidence.family)) {
     throw refused({
-      check: 'evidence-kind', seen: 'simulated evidence', wanted: WANTED[policy.kind],
-      meaning: 'a simulation proves nothing outside the local network that made it',
-      hint: 'Use --network local if this peer is part of your local network.',
+      check: 'evidence-kind', seen: `${NAMES[evidence.family]} evidence`, wanted: families.map((family) => NAMES[family]).join(' or ') || 'none',
+      meaning: `the policy does not accept this hardware from a ${role}`,
     });
   }
-  const { role, measurement, reportData, networkId } = verifySimulatedEvidence(evidence, policy.network);
+  return evidence;
+}
+
+/** Throws AttestationError unless the key of the local network has signed it. */
+export function verifySimulated(evidence: Uint8Array, { network }: Pick<SimulatedPolicy, 'network'>): VerifiedEvidence {
+  const { role, measurement, reportData, networkId } = verifySimulatedEvidence(evidence, network);
   return {
     kind: 'simulated', role, reportData, imageHash: simulatedImageHash(measurement),
     checks: [
@@ -63,26 +72,20 @@ function verifyFakeTdx({ quote }: EvidenceOf<'tdx'>): VerifiedEvidence {
   };
 }
 
-function refuseTdx({ quote }: EvidenceOf<'tdx'>, policy: EvidencePolicy): never {
-  if (isFakeTdxQuote(quote)) {
-    throw refused({
-      check: 'evidence-kind', seen: 'the 64-byte fake TDX quote of the C++ test mode', wanted: WANTED[policy.kind],
-      meaning: 'anybody can make a fake quote',
-    });
-  }
-  return refuseReal('Intel TDX', policy);
-}
+const NAMES: Readonly<Record<TeeFamily, string>> = { tdx: 'Intel TDX', 'sev-snp': 'SEV-SNP' };
 
-function refuseReal(name: string, policy: EvidencePolicy): never {
-  if (policy.kind !== 'tee') {
+function refuseKind(evidence: EvidenceOf<RealFamily>, policy: EvidencePolicy): never {
+  const wanted = WANTED[policy.kind];
+  if (evidence.family === 'simulated') {
     throw refused({
-      check: 'evidence-kind', seen: `${name} evidence`, wanted: WANTED[policy.kind],
-      meaning: 'the peer is not part of the network that this policy is for',
+      check: 'evidence-kind', seen: 'simulated evidence', wanted, meaning: 'a simulation proves nothing outside the local network that made it',
+      hint: 'Use --network local if this peer is part of your local network.',
     });
   }
-  throw new AttestationError('E_EVIDENCE_UNSUPPORTED', `peer proves itself with ${name} evidence, which this version of cocoon cannot verify`, {
-    hint: 'Use a newer version of cocoon. There is no flag that skips verification.',
-  });
+  if (evidence.family === 'tdx' && isFakeTdxQuote(evidence.quote)) {
+    throw refused({ check: 'evidence-kind', seen: 'the 64-byte fake TDX quote of the C++ test mode', wanted, meaning: 'anybody can make a fake quote' });
+  }
+  throw refused({ check: 'evidence-kind', seen: `${NAMES[evidence.family]} evidence`, wanted, meaning: 'the peer is not part of the network that this policy is for' });
 }
 
 const WANTED: Readonly<Record<EvidencePolicy['kind'], string>> = {

@@ -2,7 +2,6 @@
 // Whoever can read the file can make evidence for that network, so it has mode 0600 and never leaves the machine.
 // Refuses to replace an existing key, files that others may read, and files of any other length or beginning.
 import { randomBytes } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
 import { dirname } from 'node:path';
 import { equalBytes } from '../core/bytes.ts';
 import { ConfigError } from '../core/errors.ts';
@@ -27,6 +26,8 @@ export interface LocalAuthority {
    * Throws RangeError on other lengths.
    */
   sign(role: Role, measurement: Uint8Array, tlsPublicKey: Uint8Array): Extract<CertificateEvidence, { family: 'simulated' }>;
+  /** The same for any report data of 64 bytes: answers to challenges (fresh-attestation.ts). */
+  signReportData(role: Role, measurement: Uint8Array, reportData: Uint8Array): Extract<CertificateEvidence, { family: 'simulated' }>;
 }
 
 /** Makes a network id and a key and stores them; the folder is made if it is missing. Throws ConfigError E_STATE when the file exists. */
@@ -51,12 +52,10 @@ export async function loadLocalAuthority(path: string): Promise<LocalAuthority> 
 function authorityOf(content: Uint8Array): LocalAuthority {
   const networkId = content.slice(NETWORK_ID_OFFSET, SEED_OFFSET);
   const { privateKey, publicKey } = tlsKeysOf(privateKeyFromSeed(content.subarray(SEED_OFFSET)));
+  const signReportData: LocalAuthority['signReportData'] = (role, measurement, reportData) =>
+    ({ family: 'simulated', evidence: makeSimulatedEvidence({ role, measurement, reportData, networkId }, privateKey) });
   return {
-    network: { networkId, networkPublicKey: publicKey },
-    sign: (role, measurement, tlsPublicKey) => ({ family: 'simulated', evidence: evidenceBy(privateKey, networkId, role, measurement, tlsPublicKey) }),
+    network: { networkId, networkPublicKey: publicKey }, signReportData,
+    sign: (role, measurement, tlsPublicKey) => signReportData(role, measurement, reportDataOf(tlsPublicKey)),
   };
-}
-
-function evidenceBy(key: KeyObject, networkId: Uint8Array, role: Role, measurement: Uint8Array, tlsPublicKey: Uint8Array): Uint8Array {
-  return makeSimulatedEvidence({ role, measurement, reportData: reportDataOf(tlsPublicKey), networkId }, key);
 }

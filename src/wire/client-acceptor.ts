@@ -9,6 +9,7 @@ import { NO_INFO } from './answer.ts';
 import type { AnswerSink } from './answer.ts';
 import { clientAnswers } from './answer-codec.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { Responder } from './fresh-attestation.ts';
 import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerType } from './peer-info.ts';
 import { BASE_FLAG, toPaymentFields, toProxyParams, toSignedPayment, toWorkerType, toWorkerTypeV2 } from './peer-info-codec.ts';
@@ -126,6 +127,7 @@ class ClientAcceptor implements ClientLink {
   readonly #timers: Timers;
   readonly #closing: AbortController;
   readonly #serving: Serving;
+  readonly #responder: Responder;
   #phase: 'connect' | 'admitting' | 'auth' | 'authorizing' | 'ready' | 'closed' = 'connect';
   #capabilities: Capabilities = capabilitiesOf(0);
   #client: AdmittedClient | null = null;
@@ -137,6 +139,7 @@ class ClientAcceptor implements ClientLink {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#closing = closeController(connection);
+    this.#responder = new Responder(connection);
     this.#serving = createServing({
       timers: this.#timers,
       send: sendOver(connection),
@@ -201,6 +204,9 @@ class ClientAcceptor implements ClientLink {
     switch (query._) {
       case 'client.connectToProxy': return this.#step(async () => this.#connect(query));
       case 'client.authorizeWithProxyShort': case 'client.authorizeWithProxyLong': return this.#step(async () => this.#authorize(query));
+      case 'attest.challenge':
+        if (!this.#capabilities.freshAttestation) throw lostPromise();
+        return this.#responder.answer(query, this.#options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS, this.#closing.signal);
       case 'client.updatePaymentStatus': return { _: 'client.paymentStatus', ...toPaymentFields(await this.#ready().paymentStatus()) };
       case 'client.getWorkerTypesV2': return { _: 'client.workerTypesV2', types: (await this.#ready().workerTypes()).map(toWorkerTypeV2) };
       case 'client.getWorkerTypes': return { _: 'client.workerTypes', types: (await this.#ready().workerTypes()).map(toWorkerType) };

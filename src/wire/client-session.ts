@@ -1,5 +1,6 @@
 // The client's end of a client↔proxy connection (WIRE.md sections 9 and 11, WIRE-2026-04.md sections 1 and 10).
-// connect → port checks the proxy → auth → Ready. Refuses a proxy that the port refuses, a version that was not offered,
+// connect → challenge → port checks the proxy → auth → Ready. Refuses a proxy without fresh evidence where its version has
+// it, a proxy that the port refuses, a version that was not offered,
 // answers out of order and final messages without final info; a connection that ends fails every running request at once.
 import { abortError } from '../core/deadline.ts';
 import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
@@ -8,13 +9,14 @@ import type { FinalInfo, HttpHead } from './answer.ts';
 import { readClientAnswer } from './answer-codec.ts';
 import { createAsking, nextHopSeconds } from './asking.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { challengePeer } from './fresh-attestation.ts';
 import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerInstance } from './peer-info.ts';
 import {
   BASE_FLAG, fromPaymentFields, fromProxyParams, fromSignedPayment, fromWorkerTypeV2, counter, NO_COEFFICIENT,
 } from './peer-info-codec.ts';
 import {
-  ask, bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, DEFAULT_STATUS_MS, defaultRandom, incomplete, lostPromise,
+  ask, bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, DEFAULT_STATUS_MS, defaultRandom, incomplete, incompleteAnswer, lostPromise,
   pollPayments, sendOver,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
@@ -62,7 +64,7 @@ export interface ClientSessionOptions {
   random?(size: number): Uint8Array;
   /** Limit of what one request may have received and not yet read, in bytes; default 4 MiB. */
   readonly maxQueuedBytes?: number;
-  /** Limit for the connect query and the status queries; default 30 s and 60 s. */
+  /** Limit for the connect query, the challenge and the status queries; default 30 s and 60 s. */
   readonly connectTimeoutMs?: number;
   readonly statusTimeoutMs?: number;
   /** Limit for a long authentication, which waits for the chain; default 300 s. */
@@ -111,7 +113,7 @@ export interface ClientSession {
   /**
    * Sends the request when iteration starts; events in order: one head, parts, one end. Throws AnswerError (the peer's error),
    * E_TIMEOUT (own deadline), E_CLOSED (incomplete: the connection ended), E_PROTOCOL (out of order), E_BACKLOG (not read fast
-   * enough), E_TOO_LARGE and E_BUSY (not sent), or the signal's reason (E_CLOSED when it is not an error of ours).
+   * enough), E_TOO_LARGE and E_BUSY (not sent), AttestationError (the proxy no longer passes; incomplete), or the signal's reason (E_CLOSED when it is not an error of ours).
    * Leaving the loop early cancels the request.
    */
   ask(request: AskRequest): AsyncGenerator<AnswerEvent, void, undefined>;
@@ -146,6 +148,9 @@ export async function openClientSession(connection: Connection, port: ClientSess
   });
   try {
     const offer = await connectToProxy(connection, versions, options);
+    await challengePeer(connection, {
+      version: offer.version, capabilities: capabilitiesOf(offer.version), random, timeoutMs: options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS, signal: closed,
+    });
     // The chain may have to be asked, so the port has as long as a long authentication; its own limits are tighter.
     const answer = await bounded((signal) => port.checkProxy(offer, signal), {
       timers, closed, timeoutMs: options.longAuthTimeoutMs ?? DEFAULT_LONG_AUTH_MS, late: () => new NetworkError('E_TIMEOUT', 'proxy could not be checked in time'),
@@ -212,7 +217,7 @@ function readySession(connection: Connection, port: ClientSessionPort, offer: Pr
     maxQueuedBytes: options.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
     graceMs: CANCEL_GRACE_MS,
   });
-  void connection.closed.then((reason) => asking.closeAll(incomplete(reason)));
+  void connection.closed.then((reason) => asking.closeAll(incompleteAnswer(reason)));
 
   const updatePaymentStatus = async (): Promise<PaymentStatus> => {
     const timeoutMs = options.statusTimeoutMs ?? DEFAULT_STATUS_MS;

@@ -1,6 +1,7 @@
 // An established Cocoon connection: framed TL packets over a verified byte stream (WIRE.md section 7).
 // This file is the interface that sessions are written against; open-connection.ts implements it.
 import type { CocoonError, RemoteError } from '../core/errors.ts';
+import type { Attester } from '../tee/fresh-attestation.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import type { TlFunction, TlObject } from './tl/types.ts';
 
@@ -33,10 +34,20 @@ export interface ConnectionHandlers {
   onBadPacket?(data: Uint8Array, error: CocoonError): void;
 }
 
+/** What ties evidence to the TLS session under a connection (fresh-attestation.ts). */
+export interface ChannelBinding {
+  /** 32 bytes that both ends of this TLS session export, and nobody else. */
+  readonly exporter: Uint8Array;
+  /** Answers a challenge of the peer for this side; null where this side has no evidence. */
+  readonly attest: Attester | null;
+}
+
 export interface Connection {
   /** "ip:port" of the other end. */
   readonly remoteAddress: string;
   readonly peer: VerifiedPeer;
+  /** Absent on a connection without TLS. */
+  readonly channel?: ChannelBinding;
   /** Resolves once, when the connection is gone; the value says why, null when this side closed it in order. */
   readonly closed: Promise<CocoonError | null>;
   /** Bytes accepted by `send`, `query` and answers to the peer's queries, and not yet taken by the socket. */

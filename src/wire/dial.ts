@@ -1,5 +1,6 @@
 // Makes connections: TCP, proof of work, TLS, tcp.connect (WIRE.md sections 1, 2, 3 and 7), a deadline each. Every error
-// says which of them failed at which address; what the peer's certificate is refused for comes through unchanged.
+// says which of them failed at which address; what the peer's certificate is refused for comes through unchanged. The peer
+// is judged again while the connection lasts.
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { abortError, withDeadline } from '../core/deadline.ts';
@@ -7,12 +8,13 @@ import { NetworkError } from '../core/errors.ts';
 import type { VerifiedPeer, VerifyPeer } from '../tee/peer.ts';
 import { formatAddress } from './address.ts';
 import type { Connection } from './connection.ts';
+import { keepAppraised } from './keep-appraised.ts';
 import type { ConnectionLimits, ConnectionTimeouts } from './limits.ts';
 import { openConnection } from './open-connection.ts';
 import { DEFAULT_MAX_DIFFICULTY_BITS } from './pow.ts';
 import { proveWork } from './proof-exchange.ts';
 import { secureAsDialer } from './tls.ts';
-import type { TlsIdentity } from './tls.ts';
+import type { SecureChannel, TlsIdentity } from './tls.ts';
 
 /** Milliseconds for each stage, and the times of the connection afterwards. */
 export interface DialTimeouts extends ConnectionTimeouts {
@@ -22,7 +24,8 @@ export interface DialTimeouts extends ConnectionTimeouts {
   readonly tlsMs: number;
 }
 
-const DEFAULT_TIMEOUTS = { tcpMs: 10_000, challengeMs: 10_000, solveMs: 300_000, tlsMs: 10_000 };
+/** `tlsMs` has room for fetching collateral, which decides whether the peer may be spoken to. */
+const DEFAULT_TIMEOUTS = { tcpMs: 10_000, challengeMs: 10_000, solveMs: 300_000, tlsMs: 30_000 };
 
 export interface PlainDialOptions {
   readonly host: string;
@@ -56,7 +59,7 @@ export async function dial(options: DialOptions): Promise<Connection> {
     await inStage('proof of work', remoteAddress, () =>
       proveWork(socket, { challengeMs, solveMs, maxDifficultyBits: maxPowDifficulty, signal }));
     const secure = await secureAsDialer(socket, { identity: own, verifyPeer, timeoutMs: tlsMs, remoteAddress, signal });
-    return await open(secure.socket, addressOf(socket) ?? remoteAddress, secure.peer, options);
+    return await open(secure.socket, addressOf(socket) ?? remoteAddress, secure, options);
   } catch (error) {
     socket.destroy();
     throw error;
@@ -66,7 +69,7 @@ export async function dial(options: DialOptions): Promise<Connection> {
 /** A connection without proof of work and TLS, to a process on this machine that is known to be `peer`. Errors as for `dial`. */
 export async function dialPlain(options: PlainDialOptions & { readonly peer: VerifiedPeer }): Promise<Connection> {
   const socket = await connectTcp(options);
-  return open(socket, addressOf(socket) ?? formatAddress(options.host, options.port), options.peer, options);
+  return open(socket, addressOf(socket) ?? formatAddress(options.host, options.port), { peer: options.peer }, options);
 }
 
 async function connectTcp({ host, port, timeouts, signal }: PlainDialOptions): Promise<Socket> {
@@ -83,9 +86,12 @@ async function connectTcp({ host, port, timeouts, signal }: PlainDialOptions): P
   }), { timeoutMs: tcpMs, signal, late });
 }
 
-async function open(stream: Socket, remoteAddress: string, peer: VerifiedPeer, options: PlainDialOptions): Promise<Connection> {
+async function open(
+  stream: Socket, remoteAddress: string, { peer, channel }: Pick<SecureChannel, 'peer'> & Partial<SecureChannel>, options: PlainDialOptions,
+): Promise<Connection> {
   const { limits, timeouts, random, signal } = options;
-  const connection = openConnection(stream, { role: 'dialer', remoteAddress, peer, limits, timeouts, random });
+  const connection = openConnection(stream, { role: 'dialer', remoteAddress, peer, channel, limits, timeouts, random });
+  keepAppraised(connection);
   const onAbort = (): void => {
     if (signal !== undefined) connection.close(abortError(signal));
   };

@@ -21,7 +21,7 @@ export interface ConnectionLimits {
 }
 
 export interface ConnectionTimeouts {
-  /** For the exchange of `tcp.connect` and `tcp.connected`. */
+  /** For the exchange of `tcp.connect` and `tcp.connected`; the peer may have to fetch collateral about this side before. */
   readonly handshakeMs: number;
   /** The dialer pings after this long without receiving, or without sending. */
   readonly pingMs: number;
@@ -52,7 +52,7 @@ export function connectionLimits(role: ConnectionRole, given: Partial<Connection
 
 export function connectionTimeouts(role: ConnectionRole, given: Partial<ConnectionTimeouts> = {}): ConnectionTimeouts {
   return {
-    handshakeMs: 10_000,
+    handshakeMs: 35_000,
     pingMs: 10_000,
     silenceMs: role === 'dialer' ? 20_000 : 60_000,
     frameMs: 120_000,

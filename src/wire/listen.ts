@@ -10,6 +10,7 @@ import { formatAddress, sourceOf } from './address.ts';
 import type { Connection } from './connection.ts';
 import { HalfOpenTable } from './half-open.ts';
 import type { HalfOpen, HalfOpenLimits } from './half-open.ts';
+import { keepAppraised } from './keep-appraised.ts';
 import type { ConnectionLimits, ConnectionTimeouts } from './limits.ts';
 import { openConnection } from './open-connection.ts';
 import { DEFAULT_DIFFICULTY_BITS } from './pow.ts';
@@ -38,7 +39,8 @@ export interface ListenTimeouts extends ConnectionTimeouts {
   readonly tlsMs: number;
 }
 
-const DEFAULT_TIMEOUTS = { proofMs: 30_000, tlsMs: 10_000 };
+/** `tlsMs` has room for fetching collateral, which decides whether the peer may be spoken to. */
+const DEFAULT_TIMEOUTS = { proofMs: 30_000, tlsMs: 30_000 };
 
 export interface ListenOptions {
   readonly host: string;
@@ -181,10 +183,11 @@ class Acceptor {
     const secure = await secureAsAcceptor(socket, { identity: identity(), verifyPeer, timeoutMs: timeouts.tlsMs, remoteAddress });
     enter('connect');
     const connection = openConnection(secure.socket, {
-      role: 'acceptor', remoteAddress, peer: secure.peer, limits: connectionLimits, timeouts: this.#options.timeouts, random,
+      role: 'acceptor', remoteAddress, peer: secure.peer, channel: secure.channel, limits: connectionLimits, timeouts: this.#options.timeouts, random,
     });
     await connection.ready;
     this.#halfOpen.leave(entry);
+    keepAppraised(connection);
     this.#establish(connection, entry.source);
   }
 

@@ -9,7 +9,7 @@ import { asCocoonError, NetworkError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import { Answering } from './answering.ts';
-import type { Connection, ConnectionHandlers, QueryOptions, TlPacket } from './connection.ts';
+import type { ChannelBinding, Connection, ConnectionHandlers, QueryOptions, TlPacket } from './connection.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FrameReader } from './framing.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -27,6 +27,8 @@ export interface OpenConnectionOptions {
   /** "ip:port" of the other end. */
   readonly remoteAddress: string;
   readonly peer: VerifiedPeer;
+  /** Of the TLS session under the stream. */
+  readonly channel?: ChannelBinding | undefined;
   readonly limits?: Partial<ConnectionLimits> | undefined;
   readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
   /** Source of ids; default node:crypto. */
@@ -39,6 +41,8 @@ export interface OpenConnection extends Connection {
    * What is sent earlier waits for it.
    */
   readonly ready: Promise<void>;
+  /** The end at once: nothing that is still waiting is delivered. For a peer that must not be spoken to any more. The first reason counts. */
+  abort(reason: CocoonError): void;
 }
 
 /** Starts the protocol on `stream`, which belongs to the connection from then on; bytes read from it before are lost to it. */
@@ -54,6 +58,7 @@ type State = 'opening' | 'open' | 'closing' | 'closed';
 class WireConnection implements OpenConnection {
   readonly remoteAddress: string;
   readonly peer: VerifiedPeer;
+  readonly channel?: ChannelBinding;
   readonly #role: ConnectionRole;
   readonly #limits: ConnectionLimits;
   readonly #timeouts: ConnectionTimeouts;
@@ -76,9 +81,10 @@ class WireConnection implements OpenConnection {
   /** Set while this side waits for the stream to have bytes. */
   #wantsInput: Deferred<void> | null = null;
 
-  constructor(stream: Duplex, { role, remoteAddress, peer, limits, timeouts, random = randomBytes }: OpenConnectionOptions) {
+  constructor(stream: Duplex, { role, remoteAddress, peer, channel, limits, timeouts, random = randomBytes }: OpenConnectionOptions) {
     this.remoteAddress = remoteAddress;
     this.peer = peer;
+    if (channel !== undefined) this.channel = channel;
     this.#role = role;
     this.#limits = connectionLimits(role, limits);
     this.#timeouts = connectionTimeouts(role, timeouts);
@@ -145,6 +151,10 @@ class WireConnection implements OpenConnection {
     this.#reason = reason ?? null;
     this.#stopWaiting();
     void this.#disconnect();
+  }
+
+  abort(reason: CocoonError): void {
+    this.#end(reason);
   }
 
   get #isUp(): boolean {

@@ -1,7 +1,7 @@
 // What the four session ends share: waiting for a port without outliving the connection, the reason that running requests
 // get when it ends, periodic payment queries, and the answer to queries that nobody serves.
 import { randomBytes } from 'node:crypto';
-import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
+import { asCocoonError, AttestationError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Connection, TlPacket } from './connection.ts';
 import { UNSPECIFIED } from './remote-codes.ts';
@@ -31,6 +31,13 @@ export const sendOver = (connection: Connection) => async (packet: TlPacket): Pr
 export function incomplete(reason: CocoonError | null): NetworkError {
   const why = reason === null ? 'was closed' : `ended (${reason.message})`;
   return new NetworkError('E_CLOSED', `connection ${why} before the answer was complete`, reason === null ? {} : { cause: reason });
+}
+
+/** As `incomplete`; where the peer has lost its standing that is the error: whoever asked must not take it for a mere disconnection. */
+export function incompleteAnswer(reason: CocoonError | null): CocoonError {
+  if (!(reason instanceof AttestationError)) return incomplete(reason);
+  const hint = reason.hint === undefined ? {} : { hint: reason.hint };
+  return new AttestationError(reason.code, `connection was cut before the answer was complete: ${reason.message}`, { cause: reason, ...hint });
 }
 
 /** Aborts when the connection is gone, with E_CLOSED; its owner may abort it earlier. */

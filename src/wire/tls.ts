@@ -1,6 +1,7 @@
 // TLS 1.3 between two peers that both show one self-signed certificate (WIRE.md section 3). Node decides nothing about
-// certificates here: VerifyPeer does, before any application byte is sent or accepted. Refuses a peer without a
-// certificate, one with more than one, a resumed session, another version or cipher suite, and silence.
+// certificates here: VerifyPeer does, before any application byte is sent or accepted; what comes meanwhile stays in the
+// socket's bounded buffer. Refuses a peer without a certificate, one with more than one, a resumed session, another version
+// or cipher suite, and silence; the deadline covers the verdict.
 //
 // Session tickets: Node cannot tell OpenSSL to send none in TLS 1.3. SSL_OP_NO_TICKET makes the two that it sends mere
 // numbers of sessions that are never stored, so nothing can be resumed with them and early data is never accepted.
@@ -10,7 +11,10 @@ import { connect, createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { withDeadline } from '../core/deadline.ts';
 import { AttestationError, CocoonError, ConfigError, NetworkError } from '../core/errors.ts';
+import { EXPORTER_BYTES, EXPORTER_LABEL } from '../tee/fresh-attestation.ts';
+import type { Attester } from '../tee/fresh-attestation.ts';
 import type { VerifiedPeer, VerifyPeer } from '../tee/peer.ts';
+import type { ChannelBinding } from './connection.ts';
 
 const CIPHER_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384';
 const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_CIPHER_SERVER_PREFERENCE | constants.SSL_OP_NO_RENEGOTIATION;
@@ -20,6 +24,8 @@ export interface TlsIdentity {
   readonly certificatePem: string;
   /** PKCS#8. Secret. */
   readonly privateKeyPem: string;
+  /** Answers challenges for this key; absent where this side has no evidence. */
+  readonly attest?: Attester | undefined;
 }
 
 export interface SecureOptions {
@@ -34,11 +40,12 @@ export interface SecureOptions {
 export interface SecureChannel {
   readonly socket: TLSSocket;
   readonly peer: VerifiedPeer;
+  readonly channel: ChannelBinding;
 }
 
 /**
- * TLS as the dialling side over a connected socket. Throws AttestationError (from `verifyPeer` unchanged, E_NO_CERTIFICATE,
- * E_EVIDENCE_REFUSED) or NetworkError E_TIMEOUT, E_CLOSED, E_PROTOCOL; the socket is destroyed then.
+ * TLS as the dialling side over a connected socket. Throws what `verifyPeer` throws, AttestationError E_NO_CERTIFICATE or
+ * E_EVIDENCE_REFUSED, or NetworkError E_TIMEOUT, E_CLOSED, E_PROTOCOL; the socket is destroyed then.
  * The peer may still refuse this side's certificate after this resolves: TLS 1.3 tells the dialler on the first read.
  */
 export async function secureAsDialer(socket: Socket, options: SecureOptions): Promise<SecureChannel> {
@@ -56,10 +63,14 @@ export async function secureAsAcceptor(socket: Socket, options: SecureOptions): 
 }
 
 async function handshake(start: () => TLSSocket, done: string, socket: Socket, options: SecureOptions): Promise<SecureChannel> {
-  const { remoteAddress, timeoutMs, signal } = options;
-  const late = (): NetworkError =>
-    new NetworkError('E_TIMEOUT', `TLS handshake with ${remoteAddress} did not finish within ${timeoutMs} ms`);
+  const { remoteAddress, timeoutMs, signal, identity } = options;
+  let judging = false;
+  const late = (): NetworkError => (judging
+    ? new NetworkError('E_TIMEOUT', `evidence of ${remoteAddress} was not judged within ${timeoutMs} ms`, { hint: 'try again: what had to be fetched for it may be there by then' })
+    : new NetworkError('E_TIMEOUT', `TLS handshake with ${remoteAddress} did not finish within ${timeoutMs} ms`));
   let secure: TLSSocket | null = null;
+  // Ends the judging when nobody waits for it any more.
+  const left = new AbortController();
   try {
     return await withDeadline(async () => {
       if (socket.destroyed || socket.readableEnded) throw closed(remoteAddress);
@@ -71,23 +82,23 @@ async function handshake(start: () => TLSSocket, done: string, socket: Socket, o
         started.on('error', (error) => reject(tlsError(error, remoteAddress)));
         started.once('close', () => reject(closed(remoteAddress)));
         started.once(done, () => {
-          try {
-            resolve({ socket: started, peer: verify(started, options) });
-          } catch (error) {
-            reject(error);
-          }
+          judging = true;
+          verify(started, options, left.signal).then((peer) => {
+            resolve({ socket: started, peer, channel: { exporter: exporterOf(started), attest: identity.attest ?? null } });
+          }).catch(reject);
         });
       });
     }, { timeoutMs, signal, late });
   } catch (error) {
+    left.abort(closed(remoteAddress, error));
     (secure as TLSSocket | null)?.destroy();
     socket.destroy();
     throw error;
   }
 }
 
-/** Synchronous on purpose: it runs in the very event that ends the handshake, before the first byte can be read or written. */
-function verify(socket: TLSSocket, { verifyPeer, remoteAddress }: SecureOptions): VerifiedPeer {
+/** What needs no verdict is looked at in the very event that ends the handshake. */
+async function verify(socket: TLSSocket, { verifyPeer, remoteAddress }: SecureOptions, signal: AbortSignal): Promise<VerifiedPeer> {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) throw noCertificate(remoteAddress);
   if (certificate.issuerCertificate !== undefined) {
@@ -99,8 +110,11 @@ function verify(socket: TLSSocket, { verifyPeer, remoteAddress }: SecureOptions)
   if (socket.getProtocol() !== 'TLSv1.3') {
     throw new NetworkError('E_PROTOCOL', `${remoteAddress} negotiated ${socket.getProtocol() ?? 'no TLS'}, expected TLSv1.3`);
   }
-  return verifyPeer(new Uint8Array(certificate.raw));
+  return await verifyPeer(new Uint8Array(certificate.raw), signal);
 }
+
+/** RFC 8446 section 7.5, with an empty context. */
+const exporterOf = (socket: TLSSocket): Uint8Array => new Uint8Array(socket.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0)));
 
 const noCertificate = (remoteAddress: string, cause?: unknown): AttestationError =>
   new AttestationError('E_NO_CERTIFICATE', `${remoteAddress} presented no TLS certificate`, { cause });

@@ -1,20 +1,22 @@
 // The proxy's end of a worker↔proxy connection (WIRE.md sections 10, 11 and 17).
-// None → Compare → (CompareExt) → Finishing → Ready; a query out of turn is answered with an error and closes.
+// None → Compare → (CompareExt) → Finishing → Ready; a query out of turn is answered with an error and closes. The worker is
+// challenged for fresh evidence behind the answer to its first query, and told nothing more before it has passed.
 // Refuses workers whose parameters are out of range; answers out of order, duplicate heads and missing final info fail
 // their request only; a connection that ends fails every running request at once.
-import { asCocoonError, CocoonError, NetworkError, RemoteError } from '../core/errors.ts';
+import { asCocoonError, AttestationError, CocoonError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import type { AnswerSink } from './answer.ts';
 import { readWorkerAnswer } from './answer-codec.ts';
 import { createAsking } from './asking.ts';
 import type { Asking } from './asking.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { challengePeer, MAX_FRESH_FRAME_BYTES, Responder } from './fresh-attestation.ts';
 import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
 import { counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
 import { failureOf, PROTOCOL_VIOLATION } from './remote-codes.ts';
 import {
-  bounded, closeController, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, sendOver, wrongConstructor,
+  bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
@@ -111,6 +113,9 @@ class WorkerAcceptor implements WorkerLink {
   readonly #options: WorkerAcceptorOptions;
   readonly #timers: Timers;
   readonly #closing: AbortController;
+  readonly #responder: Responder;
+  /** Settled when the worker's fresh evidence has passed or failed; the next step waits for it. */
+  #challenged: Promise<void> = Promise.resolve();
   #phase: WorkerLink['state'] = 'connect';
   /** A step is being answered; the next one may only come after. */
   #busy = false;
@@ -128,6 +133,7 @@ class WorkerAcceptor implements WorkerLink {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#closing = closeController(connection);
+    this.#responder = new Responder(connection);
     void connection.closed.then((reason) => {
       this.#phase = 'closed';
       this.#stopStepTimer();
@@ -201,6 +207,9 @@ class WorkerAcceptor implements WorkerLink {
       case 'worker.extendedCompareBalanceWithProxy':
         return this.#step('compare-extended', async (worker) => this.#compareExtended(worker(), query));
       case 'worker.proxyHandshakeComplete': return this.#step('finishing', async (worker) => this.#complete(worker(), query.is_disabled));
+      case 'attest.challenge':
+        if (this.#capabilities?.freshAttestation !== true) throw lostPromise();
+        return this.#responder.answer(query, this.#options.stepTimeoutMs ?? DEFAULT_HANDSHAKE_MS, this.#closing.signal);
       case 'worker.updatePaymentStatus':
         if (this.#phase !== 'ready' || this.#worker === null) throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non-ready connection');
         return { _: 'worker.paymentStatus', ...toPaymentFields(await this.#worker.paymentStatus()) };
@@ -225,7 +234,7 @@ class WorkerAcceptor implements WorkerLink {
     } catch (error) {
       const { code, message } = failureOf(error);
       const refusal = new RemoteError(code, message, { cause: error });
-      this.close(refusal);
+      this.close(error instanceof AttestationError ? error : refusal);
       throw refusal;
     } finally {
       this.#busy = false;
@@ -240,12 +249,22 @@ class WorkerAcceptor implements WorkerLink {
     this.#worker = worker;
     this.#capabilities = capabilitiesOf(hello.version);
     this.#phase = 'compare';
+    this.#challenged = this.#challenge(hello.version, this.#capabilities);
+    this.#challenged.catch(() => undefined); // for the next step; the step timer ends a worker that takes none
     return {
       _: 'worker.connectedToProxy', params: toProxyParams(worker.proxy, hello.version), worker_sc_address: worker.workerContractAddress,
     };
   }
 
+  async #challenge(version: number, capabilities: Capabilities): Promise<void> {
+    await new Promise((resolve) => { setImmediate(resolve); }); // the challenge must not overtake the answer before it
+    if (capabilities.freshAttestation && this.peer.freshness !== undefined) this.#connection.setMaxFrameBytes(MAX_FRESH_FRAME_BYTES);
+    const { random = defaultRandom, stepTimeoutMs: timeoutMs = DEFAULT_HANDSHAKE_MS } = this.#options;
+    await challengePeer(this.#connection, { version, capabilities, random, timeoutMs, signal: this.#closing.signal });
+  }
+
   async #compare(worker: AdmittedWorker, query: WorkerCompareBalanceWithProxy): Promise<TlObject> {
+    await this.#bounded(() => this.#challenged);
     const claim: WorkerBalance = {
       chainTokens: counter('tokens_committed_to_blockchain', query.tokens_committed_to_blockchain),
       dbTokens: counter('tokens_committed_to_db', query.tokens_committed_to_db),

@@ -1,11 +1,12 @@
 // The worker's end of a worker↔proxy connection (WIRE.md sections 10 and 11, WIRE-2026-04.md sections 1 and 10).
-// connect → port checks the proxy → compare balances (extended when the proxy asks) → complete → Ready.
-// Refuses a proxy that the port refuses, a version that was not offered, and more requests than announced.
+// connect → challenge → port checks the proxy → compare balances (extended when the proxy asks) → complete → Ready.
+// Refuses a proxy without fresh evidence where its version has it, a proxy that the port refuses, a version that was not offered, and more requests than announced.
 import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { AnswerSink } from './answer.ts';
 import { workerAnswers } from './answer-codec.ts';
 import type { Connection, TlPacket } from './connection.ts';
+import { challengePeer, Responder } from './fresh-attestation.ts';
 import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
 import { BASE_FLAG, counter, fromPaymentFields, fromProxyParams, fromSignedPayment } from './peer-info-codec.ts';
@@ -115,8 +116,11 @@ export async function openWorkerSession(connection: Connection, port: WorkerSess
   const { timers = systemTimers, random = defaultRandom, versions = WORKER_VERSIONS } = options;
   const closed = closeController(connection).signal;
   let receive: (packet: TlPacket) => void = () => undefined; // nothing is expected before the handshake is complete
+  const timeoutMs = options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_MS;
+  const responder = new Responder(connection);
   connection.handle({
     onQuery: async (query) => {
+      if (query._ === 'attest.challenge') return responder.answer(query, timeoutMs, closed);
       if (query._ === 'worker.changeModel') throw new RemoteError(ERROR, 'this worker serves one model');
       throw lostPromise();
     },
@@ -124,7 +128,7 @@ export async function openWorkerSession(connection: Connection, port: WorkerSess
   });
   try {
     const offer = await connectToProxy(connection, versions, options);
-    const timeoutMs = options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_MS;
+    await challengePeer(connection, { version: offer.version, capabilities: capabilitiesOf(offer.version), random, timeoutMs, signal: closed });
     const within = { timers, closed, timeoutMs, late: () => new NetworkError('E_TIMEOUT', `proxy could not be checked within ${timeoutMs} ms`) };
     const balance = await bounded(async (signal) => port.checkProxy(offer, signal), within);
     await compareBalances(connection, balance, timeoutMs, async (status, agreed) => bounded(async () => port.compared(status, agreed), within));

@@ -29,7 +29,7 @@ import type { LocalMembership } from '../../src/localnet/membership.ts';
 import type { NodeOptions, RunningNode } from '../../src/node/node.ts';
 import type { Proxy, ProxyOptions } from '../../src/proxy/proxy.ts';
 import type { CertificateEvidence } from '../../src/tee/certificate-evidence.ts';
-import type { Policy } from '../../src/tee/policy.ts';
+import type { Policy as AnyKind, TeePolicy } from '../../src/tee/policy.ts';
 import type { Connection } from '../../src/wire/connection.ts';
 import type { VersionRange } from '../../src/wire/versions.ts';
 import type { InstantEngine, InstantEngineOptions } from './instant-engine.ts';
@@ -37,6 +37,8 @@ import type { InstantEngine, InstantEngineOptions } from './instant-engine.ts';
 /** Of the network's images; the version of test/fakes/context.ts. */
 export const TEST_VERSION = '0.0.0-test';
 
+/** What is judged without collateral. */
+type Policy = Exclude<AnyKind, TeePolicy>;
 type MakeEvidence = (publicKey: Uint8Array) => CertificateEvidence;
 interface HostPort { readonly host: string; readonly port: number }
 
@@ -115,8 +117,9 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
   const undo: (() => unknown)[] = [];
   let proxy: Proxy | null = null;
 
-  const identity = async (evidence: MakeEvidence) => {
-    const made = await createTlsIdentity({ clock: systemClock, evidence });
+  const identity = async (evidence: MakeEvidence, role: 'proxy' | 'worker' | null = null) => {
+    const machine = role === null ? null : await joinAsRole(home, role, TEST_VERSION);
+    const made = await createTlsIdentity({ clock: systemClock, evidence, ...(machine !== null && { attester: machine.attester }) });
     undo.push(() => made.close());
     return made;
   };
@@ -132,7 +135,7 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
     },
     evidence: evidenceOf,
     async startProxy({ evidence, workerPolicy, versions, log = silentLog } = {}) {
-      const own = await identity(evidence ?? await evidenceOf('proxy'));
+      const own = await identity(evidence ?? await evidenceOf('proxy'), 'proxy');
       const policy = member.policy('worker');
       proxy = await startProxy({
         clients: clientPort, workers: workerPort, identity: () => own.current(),
@@ -147,7 +150,7 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       proxy = null;
     },
     async startNode({ engine: engineOptions = {}, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true } = {}) {
-      const own = await identity(evidence ?? await evidenceOf('worker'));
+      const own = await identity(evidence ?? await evidenceOf('worker'), 'worker');
       const engine = createInstantEngine({ model, sequences: 4, ...engineOptions });
       const node = startNode({
         engine, model: `${model}@test:0`, coefficient: price, proxies, identity: () => own.current(),
@@ -172,7 +175,7 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       return connected;
     },
     async dial(role) {
-      const own = await identity(role === 'client' ? none : await evidenceOf('worker'));
+      const own = await identity(role === 'client' ? none : await evidenceOf('worker'), role === 'client' ? null : 'worker');
       const connection = await dial({ ...(role === 'client' ? clientPort : workerPort), identity: own.current(), verifyPeer: verify(member.policy('proxy')) });
       undo.push(() => connection.close());
       return { connection, publicKey: own.publicKey };

@@ -9,7 +9,7 @@ import { makeFakeTdxQuote } from '../../src/tee/fake-tdx.ts';
 import { FORBIDDEN_IMAGE_HASHES, simulatedImageHash } from '../../src/tee/image-hash.ts';
 import type { Role, VerifiedPeer } from '../../src/tee/peer.ts';
 import { policyKindOf } from '../../src/tee/policy.ts';
-import type { Policy, SimulatedPolicy } from '../../src/tee/policy.ts';
+import type { Policy as AnyKind, SimulatedPolicy, TeePolicy } from '../../src/tee/policy.ts';
 import { reportDataOf } from '../../src/tee/report-data.ts';
 import { makeSimulatedEvidence, simulatedMeasurement } from '../../src/tee/simulated.ts';
 import { generateTlsKeys } from '../../src/tee/tls-keys.ts';
@@ -17,6 +17,9 @@ import { createVerifyPeer } from '../../src/tee/verify-peer.ts';
 import { DAY, NOW, buildCertificate } from './der-writer.ts';
 import { acceptedOrRefused, expectRefusal } from './expect-error.ts';
 import { vector } from './vectors.ts';
+
+/** Real hardware has a verifier of its own (live/verify-hardware.test.ts). */
+type Policy = Exclude<AnyKind, TeePolicy>;
 
 const networkKeys = generateTlsKeys();
 const network = { networkId: new Uint8Array(32).fill(6), networkPublicKey: networkKeys.publicKey };
@@ -26,7 +29,6 @@ const measurement = { proxy: simulatedMeasurement('proxy', '1.0.0'), worker: sim
 const policyFor = (role: Role, fields: Partial<SimulatedPolicy> = {}): SimulatedPolicy => ({
   kind: 'simulated', role, imageHashes: [new Uint8Array(32).fill(1), simulatedImageHash(measurement[role])], network, ...fields,
 });
-const tee: Policy = { kind: 'tee', role: 'proxy', imageHashes: [new Uint8Array(32).fill(1), simulatedImageHash(measurement.proxy)] };
 const fakePolicy: Policy = { kind: 'fake_tdx', acceptFakeEvidence: true };
 const any: Policy = { kind: 'any' };
 
@@ -91,7 +93,7 @@ describe('createVerifyPeer: what is accepted', () => {
 });
 
 describe('createVerifyPeer: refusals of certificates, under every policy', () => {
-  const policies = [any, fakePolicy, tee, policyFor('proxy')];
+  const policies = [any, fakePolicy, policyFor('proxy')];
 
   it('createVerifyPeer: no certificate', () => {
     for (const policy of policies) expectRefusal(() => verifyAt(policy, new Uint8Array(0)), 'E_NO_CERTIFICATE', /check "certificate": got none/);
@@ -119,7 +121,7 @@ describe('createVerifyPeer: refusals of certificates, under every policy', () =>
 
 describe('createVerifyPeer: refusals of evidence', () => {
   it('createVerifyPeer: none, from proxies and workers', () => {
-    for (const policy of [fakePolicy, tee, policyFor('proxy'), policyFor('worker')]) {
+    for (const policy of [fakePolicy, policyFor('proxy'), policyFor('worker')]) {
       expectRefusal(() => verifyAt(policy, plain), 'E_NO_EVIDENCE', /check "evidence": got none/);
     }
   });
@@ -158,19 +160,16 @@ describe('createVerifyPeer: refusals of evidence', () => {
   });
 
   it('createVerifyPeer: simulated evidence everywhere but on its local network', () => {
-    refusedBy(tee, proxy, /check "evidence-kind": got simulated evidence, expected evidence of real hardware/);
     refusedBy(fakePolicy, proxy, /check "evidence-kind": got simulated evidence/);
   });
 
   it('createVerifyPeer: fake TDX evidence everywhere but under its own policy', () => {
-    for (const policy of [tee, policyFor('proxy')]) refusedBy(policy, fake, /check "evidence-kind": got the 64-byte fake TDX quote/);
+    for (const policy of [policyFor('worker'), policyFor('proxy')]) refusedBy(policy, fake, /check "evidence-kind": got the 64-byte fake TDX quote/);
   });
 
-  it('createVerifyPeer: TDX and SEV-SNP as unsupported under tee, as another network\'s elsewhere', async () => {
+  it('createVerifyPeer: TDX and SEV-SNP as another network\'s', async () => {
     const tdx = await certificateWith({ family: 'tdx', quote: new Uint8Array(4000) });
     const sev = await certificateWith({ family: 'sev-snp', reportData: reportDataOf(keys.publicKey), report: new Uint8Array(SEV_REPORT_BYTES), vcekPem: new Uint8Array(10) });
-    expectRefusal(() => verifyAt(tee, tdx), 'E_EVIDENCE_UNSUPPORTED', /Intel TDX evidence, which this version of cocoon cannot verify/);
-    expectRefusal(() => verifyAt(tee, sev), 'E_EVIDENCE_UNSUPPORTED', /SEV-SNP evidence/);
     refusedBy(policyFor('proxy'), tdx, /check "evidence-kind": got Intel TDX evidence/);
     refusedBy(policyFor('proxy'), sev, /check "evidence-kind": got SEV-SNP evidence/);
     refusedBy(fakePolicy, sev, /check "evidence-kind": got SEV-SNP evidence/);
@@ -212,7 +211,7 @@ describe('policies', () => {
   it('checkPolicy: refuses to list a hash that stands for nothing', () => {
     for (const [hash, meaning] of FORBIDDEN_IMAGE_HASHES) {
       const imageHashes = [new Uint8Array(Buffer.from(hash, 'hex'))];
-      for (const policy of [{ kind: 'tee', role: 'proxy', imageHashes } as const, policyFor('worker', { imageHashes })]) {
+      for (const policy of [policyFor('proxy', { imageHashes }), policyFor('worker', { imageHashes })]) {
         configError(policy, /must never be listed: it stands for /);
         expect(() => createVerifyPeer(policy, { clock: { now: () => NOW } })).toThrow(meaning);
       }
@@ -220,7 +219,7 @@ describe('policies', () => {
   });
 
   it('checkPolicy: refuses image hashes, network ids and network keys of another length', () => {
-    configError({ kind: 'tee', role: 'proxy', imageHashes: [new Uint8Array(31)] }, /has 31 bytes, expected 32/);
+    configError(policyFor('proxy', { imageHashes: [new Uint8Array(31)] }), /has 31 bytes, expected 32/);
     configError(policyFor('proxy', { network: { ...network, networkId: new Uint8Array(31) } }), /network id of 32 bytes, got 31/);
     configError(policyFor('proxy', { network: { ...network, networkPublicKey: new Uint8Array(33) } }), /network public key of 32 bytes, got 33/);
   });

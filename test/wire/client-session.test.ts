@@ -8,6 +8,7 @@ import type { AnswerEvent, AskRequest, ClientSession, ClientSessionOptions, Clie
 import type { TlPacket } from '../../src/wire/connection.ts';
 import type { TlFunction, TlObject } from '../../src/wire/tl/types.ts';
 import { encodeBoxed } from '../../src/wire/tl/codec.ts';
+import { PROXY_VERSIONS } from '../../src/wire/versions.ts';
 import { connectionPair } from '../fakes/connection-pair.ts';
 import type { FakeConnection } from '../fakes/connection-pair.ts';
 import { manualTimers, settle } from '../fakes/manual-timers.ts';
@@ -98,7 +99,7 @@ const end = (request_id: Uint8Array, body = '', tokens_used: typeof TOKENS = TOK
   ({ _: 'client.queryAnswerPartEx', request_id, answer: text(body), flags: 1, final_info: { _: 'client.queryFinalInfo', flags: 0, tokens_used } });
 
 describe('openClientSession: with our proxy', () => {
-  it.each([0, 1, 2, 3, 4, 5])('version %i: an answer comes whole, with what the version can say', async (version) => {
+  it.each([0, 1, 2, 3, 4, 5, 6])('version %i: an answer comes whole, with what the version can say', async (version) => {
     const gate = clientGate();
     const { session, pair } = await connected({ gate, options: { versions: { min: version, max: version } } });
     const publicKey = new Uint8Array(32).fill(9);
@@ -138,7 +139,7 @@ describe('openClientSession: with our proxy', () => {
     const port = clientPort();
     const { session, link } = await connected({ port });
     expect(port.offers).toEqual([{
-      proxy: PROXY, clientContractAddress: 'client-contract', signedPayment: null, version: 5,
+      proxy: PROXY, clientContractAddress: 'client-contract', signedPayment: null, version: PROXY_VERSIONS.max,
       auth: { kind: 'short', secretHash: expect.any(Uint8Array), nonce: 0xffff_ffff_ffff_fffen },
     }]);
     expect(port.statuses).toEqual([STATUS]);

@@ -9,6 +9,7 @@ import { acceptWorker } from '../../src/wire/worker-acceptor.ts';
 import type { RunRequest, WorkerAcceptorOptions } from '../../src/wire/worker-acceptor.ts';
 import { openWorkerSession } from '../../src/wire/worker-session.ts';
 import type { WorkerSessionOptions } from '../../src/wire/worker-session.ts';
+import { PROXY_VERSIONS } from '../../src/wire/versions.ts';
 import { connectionPair } from '../fakes/connection-pair.ts';
 import { manualTimers, settle } from '../fakes/manual-timers.ts';
 import {
@@ -89,7 +90,7 @@ function recorder(overrides: Partial<AnswerSink> = {}) {
 const namesOf = (packets: readonly TlPacket[]): string[] => packets.map(({ _ }) => _);
 
 describe('openWorkerSession, acceptWorker', () => {
-  it.each([0, 1, 2, 3, 4, 5])('version %i: a request is answered whole, with what the version can say', async (version) => {
+  it.each([0, 1, 2, 3, 4, 5, 6])('version %i: a request is answered whole, with what the version can say', async (version) => {
     const { link, port, pair, session } = await connected({ options: { versions: { min: version, max: version } } });
     const { calls, sink } = recorder();
     const privateKey = new Uint8Array(32).fill(9);
@@ -107,11 +108,11 @@ describe('openWorkerSession, acceptWorker', () => {
 
   it('handshake: both ports see what the other side says', async () => {
     const { gate, port, session, link } = await connected({ options: { isDisabled: () => true } });
-    expect(port.offers).toEqual([{ proxy: PROXY, workerContractAddress: 'worker-contract', version: 5 }]);
+    expect(port.offers).toEqual([{ proxy: PROXY, workerContractAddress: 'worker-contract', version: PROXY_VERSIONS.max }]);
     expect(port.compares).toEqual([{ status: STATUS, agreed: true }]);
     expect(gate.claims).toEqual([{ chainTokens: 1n, dbTokens: 2n, maxTokens: 3n }]);
     expect(gate.hellos).toEqual([{
-      ownerAddress: 'worker-owner', model: 'm@c:v', coefficient: 1234, proxyCount: 1, maxActiveRequests: 4, version: 5, machineDescription: null,
+      ownerAddress: 'worker-owner', model: 'm@c:v', coefficient: 1234, proxyCount: 1, maxActiveRequests: 4, version: PROXY_VERSIONS.max, machineDescription: null,
     }]);
     expect(gate.told).toEqual(['ready disabled']);
     await session.setDisabled(true);
@@ -400,7 +401,7 @@ describe('acceptWorker: refusals', () => {
     ['a coefficient of 10^9', { coefficient: 1_000_000_000 }, 621, 'coefficient is 1000000000'],
     ['no capacity', { max_active_requests: 0 }, 621, 'max_active_requests is 0'],
     ['no proxies', { proxy_cnt: 0 }, 621, 'proxy_cnt is 0'],
-    ['versions of the future', { min_proto_version: 6, max_proto_version: 7 }, 621, 'cannot choose common protocol version'],
+    ['versions of the future', { min_proto_version: PROXY_VERSIONS.max + 1, max_proto_version: PROXY_VERSIONS.max + 2 }, 621, 'cannot choose common protocol version'],
   ])('%s: told so, then closed', async (_name, changes, code, message) => {
     const { ask, pair } = accept();
     const params = ('_' in changes ? changes : { ...PARAMS, ...changes }) as WorkerParams;

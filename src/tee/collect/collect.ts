@@ -60,11 +60,13 @@ export type CpuEvidence =
   | { readonly family: 'sev-snp'; readonly report: Uint8Array; readonly vek: string | null };
 
 /** Takes the CPU's evidence for a TLS key of 32 bytes. Throws ConfigError: E_NO_TEE outside a TEE, E_COLLECT. */
-export async function takeCpuEvidence(publicKey: Uint8Array, options: CollectOptions = {}): Promise<CpuEvidence> {
+export const takeCpuEvidence = (publicKey: Uint8Array, options: CollectOptions = {}): Promise<CpuEvidence> => takeCpuReport(reportDataOf(publicKey), options);
+
+/** The same for any report data of 64 bytes. */
+export async function takeCpuReport(inblob: Uint8Array, options: CollectOptions = {}): Promise<CpuEvidence> {
   const { kernel = linuxKernel, sleep = realSleep, log = silentLog, timeoutMs = DEFAULT_TIMEOUT_MS, signal, privlevel } = options;
   const ports: TsmPorts = { kernel, sleep, log, timeoutMs, signal };
   const provider = await detectTee(kernel, log);
-  const inblob = reportDataOf(publicKey);
   if (provider === 'tdx_guest') {
     const { outblob } = await takeTsmReport({ provider, inblob }, ports);
     const { body } = parsed('quote', () => parseQuote(outblob));
@@ -103,11 +105,12 @@ function vekOf({ auxblob }: TsmReport, { signer }: SnpReport): string | null {
 export async function collectCertificateEvidence(publicKey: Uint8Array, options: CollectOptions = {}): Promise<CertificateEvidence> {
   const cpu = await takeCpuEvidence(publicKey, options);
   if (cpu.family === 'tdx') return cpu;
-  const vek = await requireVek(cpu.report, cpu.vek, options);
+  const vek = await vekFor(cpu, options);
   return { family: 'sev-snp', report: cpu.report, reportData: reportDataOf(publicKey), vcekPem: Buffer.from(vek, 'latin1') };
 }
 
-async function requireVek(report: Uint8Array, vek: string | null, { source, signal }: CollectOptions): Promise<string> {
+/** PEM of the VCEK or VLEK: from the host, or else from AMD through `options.source`. Throws E_COLLECT, and as `CollateralSource.get`. */
+export async function vekFor({ report, vek }: Extract<CpuEvidence, { family: 'sev-snp' }>, { source, signal }: CollectOptions): Promise<string> {
   if (vek !== null) return vek;
   const parsedReport = parseSnpReport(report);
   if (source === undefined || parsedReport.signer === 'VLEK') {
@@ -176,7 +179,8 @@ export async function collectBundle(request: BundleRequest, options: CollectOpti
   };
 }
 
-async function nvidiaEvidence({ gpus: wish, collateral = false }: BundleRequest, nonce: Uint8Array, options: CollectOptions): Promise<NvidiaEvidence | null> {
+/** Evidence of the GPUs and switches for a nonce of 32 bytes; null without GPUs. Throws E_COLLECT, and as `CollateralSource.get`. */
+export async function nvidiaEvidence({ gpus: wish, collateral = false }: Pick<BundleRequest, 'gpus' | 'collateral'>, nonce: Uint8Array, options: CollectOptions): Promise<NvidiaEvidence | null> {
   const gpus = await devicesOf('gpu', wish, nonce, options);
   if (gpus.length === 0) return null;
   const devices = [...gpus, ...await devicesOf('nvswitch', 'if-present', nonce, options)];
