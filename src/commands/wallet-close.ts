@@ -26,7 +26,7 @@ export function declare(command: Command): void {
 
 const WHAT: Readonly<Record<CloseStep['name'], (amount: string) => string>> = {
   withdraw: (amount) => `withdraw what is above the stake: ${amount} TON`,
-  request: () => 'request to close: requests are refused from then on',
+  request: () => 'request to close; the proxy takes no requests from then on',
   claim: (amount) => `claim the rest unless the proxy has refunded it: ${amount} TON`,
 };
 
@@ -57,6 +57,7 @@ export async function run(invocation: Invocation): Promise<void> {
 
 async function tellEnd(out: Invocation['out'], { closed, claimFrom }: ReturnType<typeof stageOf>): Promise<void> {
   if (closed) await out.line('closed');
-  else if (claimFrom !== null) await out.note(`run the same command again from ${chainTime(claimFrom)} on`);
+  else if (claimFrom === null) await out.note('the rest is owed and cannot be paid now: run the same command again when the proxy contract has stake');
+  else await out.note(`run the same command again from ${chainTime(claimFrom)} on`);
 }
 

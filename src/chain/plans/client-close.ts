@@ -86,6 +86,8 @@ export async function closeClientPlan(context: PlanContext, choice: ProxyChoice,
   }
   if (state !== STATE.closing) throw new ConfigError('E_CONTRACT_STATE', `client contract ${client.toString()} is in state ${stateName(state)}`);
   if (time <= unlockTime) return { ...common, next: null, steps: stepsOf({ withdraw: 'done', request: 'done', claim: 'later' }, amounts, claimTime) };
+  // The contract refuses a claim that it could pay nothing of; what is owed stays owed.
+  if (covered <= 0n && forcedNano > 0n) return { ...common, next: null, steps: stepsOf({ withdraw: 'done', request: 'done', claim: 'later' }, amounts) };
   requireAccepted(lossNano, acceptedLossNano, proxy, forcedNano);
   const plan = refundPlan(context, client, balanceNano, `claim close ${client.toRawString()} ${unlockTime} ${balanceNano}`, `claim of ${formatTon(amounts.claim)} TON, and the contract closes`, lossNano);
   return { ...common, next: { name: 'claim', plan }, steps: stepsOf({ withdraw: 'done', request: 'done', claim: 'next' }, amounts) };
@@ -104,7 +106,7 @@ function refundPlan(context: PlanContext, client: ClientContract['address'], bal
   return {
     name,
     facts: { clientContract: client.toRawString(), balanceNano: balanceNano.toString(), lossNano: lossNano.toString() },
-    warnings: lossNano === 0n ? [] : [`${formatTon(lossNano)} TON are left behind, as agreed`],
+    warnings: lossNano === 0n ? [] : [`${formatTon(lossNano)} TON cannot be paid now, as agreed; what the contract still owes afterwards can be claimed when the proxy has stake again`],
     steps: [{ purpose, send: (via, queryId) => openAt(readsOf(context.access), new ClientContract(client)).sendRequestRefund(via, { queryId, valueNano: REQUEST_NANO }, context.wallet) }],
   };
 }
