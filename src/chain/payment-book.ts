@@ -65,6 +65,8 @@ export interface PaymentBook {
   counted(contract: Address, change: { readonly tokens?: bigint; readonly openTokens?: bigint }): Promise<BookEntry>;
   /** Raises what the proxy says is booked, and what the chain says is claimed; lower values change nothing. */
   stated(contract: Address, change: { readonly dbTokens?: bigint; readonly claimedTokens?: bigint }): Promise<BookEntry>;
+  /** Runs `work` while no other process, and no other caller, does so on this book: for decisions over several entries. */
+  exclusively<T>(work: () => Promise<T>, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<T>;
   /** Waits for writes under way. Idempotent. */
   close(): Promise<void>;
 }
@@ -248,6 +250,10 @@ class FilePaymentBook implements PaymentBook {
       if (dbTokens <= known.dbTokens && claimedTokens <= known.claimedTokens) return known;
       return { ...known, dbTokens: atMost(larger(known.dbTokens, dbTokens)), claimedTokens: atMost(larger(known.claimedTokens, claimedTokens)) };
     });
+  }
+
+  exclusively<T>(work: () => Promise<T>, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<T> {
+    return withLock(join(this.#folder, 'decisions'), work, options);
   }
 
   async close(): Promise<void> {
