@@ -72,7 +72,7 @@ describe('askChat', () => {
       expect([http.method, http.url, http.headers.map(({ name }) => name)]).toEqual(['POST', '/v1/chat/completions', ['Content-Type', 'Content-Length']]);
       return JSON.parse(Buffer.from(http.payload).toString());
     };
-    expect(await sent({})).toEqual({ model: 'm', messages: [{ role: 'user', content: 'hi' }], stream: true, stream_options: { include_usage: true }, max_tokens: 5 });
+    expect(await sent({})).toEqual({ model: 'm', messages: [{ role: 'user', content: 'hi' }], stream: true, stream_options: { include_usage: true }, max_tokens: 5, max_completion_tokens: 5 });
     expect(await sent({ system: 's', temperature: 0, topP: 0.5, seed: 0, stop: ['x'] })).toMatchObject({
       messages: [{ role: 'system' }, { role: 'user' }], temperature: 0, top_p: 0.5, seed: 0, stop: ['x'],
     });
