@@ -63,7 +63,7 @@ export type ChoiceReason =
   | 'conversation'
   /** Little is known of it; a bounded share of requests goes to such nodes. */
   | 'exploration'
-  /** All others that could take it are at rest after failures or distrusted, and so is this one. */
+  /** It is at rest after failures, or distrusted: no other could take the request, or only after a much longer wait. */
   | 'last resort';
 
 export interface Prediction {
@@ -227,6 +227,6 @@ export interface ChooserOptions {
   readonly random: () => number;
   /** Nodes whose owner has bonded less are not used. Default 0n: bonds only break ties. */
   readonly minBondNano?: bigint;
-  /** Most of the choices that may go to nodes because little is known of them. Default 0.02; 0 turns exploration off. */
+  /** Most of the choices that may go to nodes because little is known of them. Default 0.05; 0 turns exploration off. */
   readonly explorationShare?: number;
 }

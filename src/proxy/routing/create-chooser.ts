@@ -14,12 +14,12 @@ import { explainRound } from './round.ts';
 import { Seats } from './seat.ts';
 import type { Ask, Candidate, Choice, Chooser, ChooserOptions, Explanation, NodeView, Observation, PassedOver, Reputation } from './chooser.ts';
 import type { ExplanationRecord } from './explanations.ts';
-import type { Contender, Pick } from './pick.ts';
+import type { Pick } from './pick.ts';
 import type { Round } from './round.ts';
 import type { Load, Seat } from './seat.ts';
 import type { ModelSpeed } from './speed.ts';
 
-const DEFAULT_EXPLORATION_SHARE = 0.02;
+const DEFAULT_EXPLORATION_SHARE = 0.05;
 /** Choices whose end was never told are dropped beyond this many. */
 const MAX_OPEN = 100_000;
 /** A chooser that knows nothing yet. Keep one per proxy: what it learns is shared by all requests. */
@@ -34,8 +34,6 @@ class RoutingChooser implements Chooser {
   readonly #exploration: ExplorationBudget;
   readonly #ring = new ExplanationRing();
   readonly #open = new Map<number, OpenChoice>();
-  /** Used again for each choice, so that a thousand nodes cost no thousand objects. */
-  readonly #contenders: Contender[] = [];
   #choices = 0;
 
   constructor(options: ChooserOptions) {
@@ -106,7 +104,7 @@ class RoutingChooser implements Chooser {
     const skipped: Partial<Record<PassedOver, number>> = {};
     let any = false;
     let cheapest: number | null = null;
-    let count = 0;
+    const contenders: Seat[] = [];
     for (const candidate of candidates) {
       any = true;
       const seat = this.#seats.of(candidate, model);
@@ -121,13 +119,10 @@ class RoutingChooser implements Chooser {
         skipped[reason] = (skipped[reason] ?? 0) + 1;
         continue;
       }
-      const contender = this.#contender(count, seat);
-      count += 1;
-      contender.aside = seat.setAside(now);
-      seat.weigh(load, held?.node === candidate.id ? cachedBytes(seat, held.bytes, ask, now) / 1_000 : 0, contender);
+      seat.weigh(load, held?.node === candidate.id ? cachedBytes(seat, held.bytes, ask, now) / 1_000 : 0);
+      contenders.push(seat);
     }
-    this.#contenders.length = count;
-    return { ask, held, contenders: this.#contenders, skipped, any, cheapest };
+    return { ask, held, contenders, skipped, any, cheapest, ordinary: model.isOrdinary(kilobytes, now) };
   }
 
   /** Why this node cannot take the request whatever it would pay; null when it can. */
@@ -139,21 +134,11 @@ class RoutingChooser implements Chooser {
     return this.#minBondNano > 0n && candidate.bondNano() < this.#minBondNano ? 'bond too small' : null;
   }
 
-  #contender(index: number, seat: Seat): Contender {
-    let contender = this.#contenders[index];
-    if (contender === undefined) {
-      contender = { seat, aside: null, firstTokenMs: 0, waitMs: 0, totalMs: 0, weighedMs: 0 };
-      this.#contenders.push(contender);
-    }
-    contender.seat = seat;
-    return contender;
-  }
-
-  #pick({ ask, held, contenders }: Round, now: number): Pick | null {
+  #pick({ ask, held, contenders, ordinary }: Round, now: number): Pick | null {
     const picked = pick(contenders, held?.node ?? null);
     this.#exploration.earn();
-    // A second attempt has lost time already, and a conversation that is kept has most to lose.
-    if (picked === null || picked.reason === 'conversation' || ask.exclude.size > 0 || !this.#exploration.available) return picked;
+    // A second attempt has lost time already, a conversation that is kept and a long prompt have most to lose.
+    if (picked === null || picked.reason === 'conversation' || ask.exclude.size > 0 || !ordinary || !this.#exploration.available) return picked;
     const unknown = pickUnknown(contenders, picked.winner, now, this.#random);
     if (unknown === null || unknown === picked.winner) return picked;
     this.#exploration.spend();
@@ -161,14 +146,14 @@ class RoutingChooser implements Chooser {
   }
 
   #take({ ask, held }: Round, { winner, reason }: Pick, model: ModelSpeed, record: ExplanationRecord, now: number): Choice {
-    const { seat, firstTokenMs, waitMs, totalMs } = winner;
-    seat.chosen += 1;
-    seat.lastChosen = this.#choices;
-    const heldBytes = held?.node === seat.candidate.id ? Math.min(held.bytes, ask.promptBytes) : 0;
-    const prediction = { firstTokenMs, waitMs, totalMs, confidence: seat.known.speed.confidence };
-    this.#open.set(this.#choices, new OpenChoice({ seat, model, ask, heldBytes, prediction, record, conversations: this.#conversations, now }));
+    const { firstTokenMs, waitMs, totalMs } = winner;
+    winner.chosen += 1;
+    winner.lastChosen = this.#choices;
+    const heldBytes = held?.node === winner.candidate.id ? Math.min(held.bytes, ask.promptBytes) : 0;
+    const prediction = { firstTokenMs, waitMs, totalMs, confidence: winner.known.speed.confidence };
+    this.#open.set(this.#choices, new OpenChoice({ seat: winner, model, ask, heldBytes, prediction, record, conversations: this.#conversations, now }));
     this.#dropOldest();
-    return { id: this.#choices, node: seat.candidate.id, reason, prediction };
+    return { id: this.#choices, node: winner.candidate.id, reason, prediction };
   }
 
   #dropOldest(): void {

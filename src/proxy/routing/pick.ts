@@ -1,7 +1,7 @@
 // The decision among nodes that could take a request, their times already predicted: those in good standing first, of these
 // the one that is done first; of nearly equal ones the node that has the conversation, then the cheaper, then the larger bond.
 import type { ChoiceReason } from './chooser.ts';
-import type { Seat, Weighing } from './seat.ts';
+import type { Seat } from './seat.ts';
 
 /** Times this close are equal: `weighedMs`, and the time to the first token, which a person sees. */
 const TIE = { factor: 1.05, ms: 10 };
@@ -13,67 +13,60 @@ const HOPE = 4;
 /** A node that fails more often than this is not explored: it has its trials when its rests end. */
 const EXPLORED_SUCCESS = 0.8;
 
-/** A node that may be chosen, with its numbers. */
-export interface Contender extends Weighing {
-  seat: Seat;
-  aside: 'resting' | 'distrusted' | null;
-}
+/** A node at rest is tried all the same where every other would be this much later: its queue would be longer than a failure. */
+const RATHER_THAN_WAIT_MS = 5_000;
 
 export interface Pick {
-  readonly winner: Contender;
+  readonly winner: Seat;
   readonly reason: ChoiceReason;
 }
 
-/** Smallest weighed time among those in good standing; null when none is. */
-function fastest(contenders: readonly Contender[], aside: boolean): Contender | null {
-  let best: Contender | null = null;
-  for (const contender of contenders) {
-    if ((contender.aside !== null) === aside && (best === null || contender.weighedMs < best.weighedMs)) best = contender;
-  }
-  return best;
-}
-
-/** Negative when `a` goes before `b`, both nearly equally fast; and what decided. */
-function compareTied(a: Contender, b: Contender): { readonly order: number; readonly reason: ChoiceReason } {
-  const x = a.seat.candidate;
-  const y = b.seat.candidate;
+/** Less than zero when `a` goes before `b`, both nearly equally fast; and what decided. */
+function compareTied(a: Seat, b: Seat): { readonly order: number; readonly reason: ChoiceReason } {
+  const x = a.candidate;
+  const y = b.candidate;
   if (x.coefficient !== y.coefficient) return { order: x.coefficient - y.coefficient, reason: 'cheaper' };
   const bonds = [x.bondNano(), y.bondNano()] as const;
   if (bonds[0] !== bonds[1]) return { order: bonds[0] > bonds[1] ? -1 : 1, reason: 'bond' };
   if (a.weighedMs !== b.weighedMs) return { order: a.weighedMs - b.weighedMs, reason: 'fastest' };
-  return { order: a.seat.lastChosen - b.seat.lastChosen, reason: 'turn' };
+  return { order: a.lastChosen - b.lastChosen, reason: 'turn' };
 }
 
 /** The choice; null when `contenders` is empty. `conversationNode`: id of the node that has its beginning, or null. */
-export function pick(contenders: readonly Contender[], conversationNode: number | null): Pick | null {
-  const best = fastest(contenders, false);
-  if (best === null) {
-    const last = fastest(contenders, true);
-    return last === null ? null : { winner: last, reason: 'last resort' };
+export function pick(contenders: readonly Seat[], conversationNode: number | null): Pick | null {
+  let best: Seat | null = null;
+  let last: Seat | null = null;
+  for (const seat of contenders) {
+    if (seat.aside === null) {
+      if (best === null || seat.weighedMs < best.weighedMs) best = seat;
+    } else if (last === null || seat.weighedMs < last.weighedMs) last = seat;
+  }
+  if (best === null) return last === null ? null : { winner: last, reason: 'last resort' };
+  if (last !== null && last.aside === 'resting' && last.inFlight === 0 && last.weighedMs + RATHER_THAN_WAIT_MS < best.weighedMs - best.waitMs / 2) {
+    return { winner: last, reason: 'last resort' };
   }
   const limitMs = best.weighedMs * TIE.factor + TIE.ms;
   const firstTokenLimitMs = best.firstTokenMs * FIRST_TOKEN_TIE.factor + FIRST_TOKEN_TIE.ms;
   let winner = best;
-  for (const contender of contenders) {
-    if (contender.weighedMs > limitMs || contender.aside !== null || contender.firstTokenMs > firstTokenLimitMs) continue;
-    if (contender.seat.candidate.id === conversationNode) return { winner: contender, reason: 'conversation' };
-    if (contender !== winner && compareTied(contender, winner).order < 0) winner = contender;
+  for (const seat of contenders) {
+    if (seat.weighedMs > limitMs || seat.aside !== null || seat.firstTokenMs > firstTokenLimitMs) continue;
+    if (seat.candidate.id === conversationNode) return { winner: seat, reason: 'conversation' };
+    if (seat !== winner && compareTied(seat, winner).order < 0) winner = seat;
   }
   return { winner, reason: winner === best ? 'fastest' : compareTied(winner, best).reason };
 }
 
 /** One of the nodes of which little is known, evenly; null when there is none that could be as good as `best`. */
-export function pickUnknown(contenders: readonly Contender[], best: Contender, nowMs: number, random: () => number): Contender | null {
-  let chosen: Contender | null = null;
+export function pickUnknown(contenders: readonly Seat[], best: Seat, nowMs: number, random: () => number): Seat | null {
+  let chosen: Seat | null = null;
   let count = 0;
-  for (const contender of contenders) {
-    const { seat } = contender;
-    const evidence = seat.known.speed.evidence;
-    if (evidence >= KNOWN_AT || contender.aside !== null || seat.inFlight > 0 || seat.candidate.running > 0) continue;
-    if (evidence >= 0.5 && contender.weighedMs > HOPE * best.weighedMs) continue;
+  for (const seat of contenders) {
+    const { evidence } = seat.known.speed;
+    if (evidence >= KNOWN_AT || seat.aside !== null || seat.inFlight > 0 || seat.candidate.running > 0) continue;
+    if (evidence >= 0.5 && seat.weighedMs > HOPE * best.weighedMs) continue;
     if (seat.known.attempts.success(nowMs) < EXPLORED_SUCCESS) continue;
     count += 1;
-    if (random() * count < 1) chosen = contender;
+    if (random() * count < 1) chosen = seat;
   }
   return chosen;
 }

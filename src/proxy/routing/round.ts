@@ -3,74 +3,86 @@
 import type { Held } from './affinity.ts';
 import type { Ask, PassedOver, RankedNode } from './chooser.ts';
 import type { ExplanationRecord } from './explanations.ts';
-import type { Contender, Pick } from './pick.ts';
+import type { Pick } from './pick.ts';
+import type { Seat } from './seat.ts';
 
 const OTHERS_EXPLAINED = 4;
+/** How far nodes were behind is noted at one choice in this many. */
+const SAMPLED = 16;
 
 export interface Round {
   readonly ask: Ask;
   readonly held: Held | null;
-  /** All that could take the request; valid until the next choice. */
-  readonly contenders: readonly Contender[];
+  /** All that could take the request; their numbers are valid until the next choice. */
+  readonly contenders: readonly Seat[];
   /** How many could not, by reason. */
   readonly skipped: Partial<Record<PassedOver, number>>;
   /** There was a node at all. */
   readonly any: boolean;
   /** Price of the cheapest that was only too dear; null when there was none. */
   readonly cheapest: number | null;
+  /** No longer to read than the average: what is asked of nodes of which little is known. */
+  readonly ordinary: boolean;
 }
 
-/** Why `contender` was not chosen while `winner` was. */
-function passedOver(contender: Contender, winner: Contender): PassedOver {
-  if (contender.aside !== null && winner.aside === null) return contender.aside;
-  return contender.weighedMs <= winner.weighedMs && contender.seat.candidate.coefficient > winner.seat.candidate.coefficient ? 'dearer' : 'slower';
+/** Why `seat` was not chosen while `winner` was. */
+function passedOver(seat: Seat, winner: Seat): PassedOver {
+  if (seat.aside !== null && winner.aside === null) return seat.aside;
+  return seat.weighedMs <= winner.weighedMs && seat.candidate.coefficient > winner.candidate.coefficient ? 'dearer' : 'slower';
 }
 
-function ranked({ seat, firstTokenMs, totalMs, weighedMs }: Contender, reason: PassedOver | null, now: number): RankedNode {
-  const { id, coefficient, running, capacity } = seat.candidate;
+function ranked(seat: Seat, reason: PassedOver | null, now: number): RankedNode {
+  const { firstTokenMs, totalMs, weighedMs, candidate: { id, coefficient, running, capacity } } = seat;
   return {
     node: id, firstTokenMs, totalMs, weighedMs, coefficient, running, capacity,
     reputation: seat.reputation(now).overall, confidence: seat.known.speed.confidence, passedOver: reason,
   };
 }
 
-/** Puts `contender` into `best`, which is in order of weighed time and at most OTHERS_EXPLAINED long. */
-function insert(best: Contender[], contender: Contender): void {
-  const last = best.at(-1);
-  if (best.length >= OTHERS_EXPLAINED && last !== undefined && contender.weighedMs >= last.weighedMs) return;
+/** Puts `seat` into `best`, which is in order of weighed time and at most OTHERS_EXPLAINED long. */
+function insert(best: Seat[], seat: Seat): void {
   let at = best.length;
   for (; at > 0; at -= 1) {
     const before = best[at - 1];
-    if (before === undefined || before.weighedMs <= contender.weighedMs) break;
+    if (before === undefined || before.weighedMs <= seat.weighedMs) break;
   }
-  best.splice(at, 0, contender);
+  best.splice(at, 0, seat);
   if (best.length > OTHERS_EXPLAINED) best.pop();
+}
+
+/** Looks at all that were not chosen, once: the best of them come back. */
+function count(round: Round, winner: Seat, sampled: boolean): Seat[] {
+  const best: Seat[] = [];
+  let limitMs = Infinity;
+  for (const seat of round.contenders) {
+    if (seat === winner) continue;
+    if (sampled) {
+      seat.compared += 1;
+      seat.behindMs += seat.weighedMs - winner.weighedMs;
+    }
+    if (seat.aside !== null) {
+      seat.passOver(seat.aside);
+      round.skipped[seat.aside] = (round.skipped[seat.aside] ?? 0) + 1;
+    } else if (seat.weighedMs <= winner.weighedMs && passedOver(seat, winner) === 'dearer') seat.passOver('dearer');
+    if (seat.weighedMs >= limitMs) continue;
+    insert(best, seat);
+    if (best.length === OTHERS_EXPLAINED) limitMs = best.at(-1)?.weighedMs ?? Infinity;
+  }
+  return best;
 }
 
 /** `atMs` is the clock's, for people; `now` the chooser's. Call once for each choice. */
 export function explainRound(choice: number, atMs: number, round: Round, picked: Pick | null, refusal: string | null, now: number): ExplanationRecord {
   const { ask, held, skipped } = round;
-  const best: Contender[] = [];
-  if (picked !== null) {
-    for (const contender of round.contenders) {
-      if (contender === picked.winner) continue;
-      const { seat } = contender;
-      const reason = passedOver(contender, picked.winner);
-      seat.passOver(reason);
-      seat.compared += 1;
-      seat.behindMs += contender.weighedMs - picked.winner.weighedMs;
-      if (contender.aside !== null) skipped[contender.aside] = (skipped[contender.aside] ?? 0) + 1;
-      insert(best, contender);
-    }
-  }
-  const keptOrMoved = held?.node === picked?.winner.seat.candidate.id ? 'kept' : 'moved';
+  const best = picked === null ? [] : count(round, picked.winner, choice % SAMPLED === 0);
+  const keptOrMoved = held?.node === picked?.winner.candidate.id ? 'kept' : 'moved';
   return {
     choice, atMs, model: ask.model, promptBytes: ask.promptBytes, maxTokens: ask.maxTokens, maxCoefficient: ask.maxCoefficient,
     conversation: ask.affinity === null ? 'none' : held === null ? 'new' : keptOrMoved,
     chosen: picked === null ? null : ranked(picked.winner, null, now),
     reason: picked?.reason ?? null,
     refusal,
-    others: picked === null ? [] : best.map((contender) => ranked(contender, passedOver(contender, picked.winner), now)),
+    others: picked === null ? [] : best.map((seat) => ranked(seat, passedOver(seat, picked.winner), now)),
     passedOver: skipped,
     outcome: { firstTokenMs: null, totalMs: null, failure: null },
   };

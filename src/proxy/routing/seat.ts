@@ -5,6 +5,7 @@ import { DecayedMean } from './estimate.ts';
 import { Attempts, DISTRUSTED_BELOW, Honesty, promiseKept, reputationOf, trust } from './reputation.ts';
 import { ModelSpeed, NodeSpeed } from './speed.ts';
 import type { Candidate, PassedOver, Reputation } from './chooser.ts';
+import type { Line } from './estimate.ts';
 import type { SentState } from './speed.ts';
 
 const MAX_NODES = 50_000;
@@ -21,7 +22,7 @@ const OVERDUE_MS = 1_000;
 const DERIVE_MS = 5_000;
 
 const INDEX: Readonly<Record<PassedOver, number>> = {
-  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, slower: 8, dearer: 9,
+  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, dearer: 8, slower: 9,
 };
 const PASSED_OVER = Object.keys(INDEX) as PassedOver[];
 
@@ -50,18 +51,20 @@ export interface Load {
   readonly nowMs: number;
 }
 
-/** Numbers of one candidate for one request; one object is used again for every candidate. */
-export interface Weighing {
-  firstTokenMs: number;
-  waitMs: number;
-  totalMs: number;
-  weighedMs: number;
-}
+/** Why a node is used only where no other is. */
+export type Aside = 'resting' | 'distrusted';
 
 export class Seat {
   readonly candidate: Candidate;
   readonly known: Known;
   readonly honesty: Honesty;
+  // Numbers for the request that is being placed; valid until the next one.
+  aside: Aside | null = null;
+  firstTokenMs = 0;
+  waitMs = 0;
+  totalMs = 0;
+  /** What is compared: `totalMs` with doubts about the node's word, and the risk that another attempt is needed. */
+  weighedMs = 0;
   /** KB that requests which have no first token yet were sent with. */
   pendingKilobytes = 0;
   inFlight = 0;
@@ -69,42 +72,48 @@ export class Seat {
   lastChosen = 0;
   considered = 0;
   chosen = 0;
-  /** How much later than the chosen node it would have been, summed, and how often it was compared. */
+  /** How much later than the chosen node it would have been, summed over a sample, and how often that was looked at. */
   behindMs = 0;
   compared = 0;
   readonly #passedOver = new Uint32Array(PASSED_OVER.length);
   #queue: Waiting[] = [];
+  // Derived from slowly changing evidence, so that a scan over all nodes reads numbers only.
   #derivedMs = -Infinity;
+  #firstToken: Line;
+  #token: Line;
+  #roundTripMs = 0;
+  #parallel = 1;
   #trust = 1;
   #risk = 0;
   #distrusted = false;
+  #restingUntilMs = -Infinity;
+  #onTrial = false;
 
   constructor(candidate: Candidate, known: Known, honesty: Honesty) {
     this.candidate = candidate;
     this.known = known;
     this.honesty = honesty;
+    this.#firstToken = known.speed.firstTokenLine;
+    this.#token = known.speed.tokenLine;
   }
 
-  /** True when other nodes go first, whatever the times: at rest, on trial with its one request, or distrusted. */
-  setAside(nowMs: number): 'resting' | 'distrusted' | null {
-    this.#derive(nowMs);
-    const { attempts } = this.known;
-    if (attempts.restingMs(nowMs) > 0 || (attempts.onTrial && this.inFlight > 0)) return 'resting';
-    return this.#distrusted ? 'distrusted' : null;
-  }
-
-  /** Fills `out` for `load`, of which the node is expected to have `cachedKilobytes`. Never falls when `running` rises. */
-  weigh(load: Load, cachedKilobytes: number, out: Weighing): void {
-    this.#derive(load.nowMs);
-    const { speed } = this.known;
+  /** Sets the numbers for `load`, of which the node is expected to have `cachedKilobytes`. They never fall when `running` rises. */
+  weigh(load: Load, cachedKilobytes: number): void {
+    const { nowMs } = load;
+    if (nowMs - this.#derivedMs >= DERIVE_MS) this.#derive(nowMs);
     const { running } = this.candidate;
-    const answerMs = load.answerTokens * speed.tokenMs(running);
-    const readMs = speed.readMs(Math.max(0, load.kilobytes - cachedKilobytes) + this.pendingKilobytes);
-    const waitMs = Math.max(speed.waitMs(running, readMs + answerMs), this.#overdueMs(load.nowMs));
-    out.waitMs = waitMs;
-    out.firstTokenMs = waitMs + readMs;
-    out.totalMs = out.firstTokenMs + answerMs;
-    out.weighedMs = out.totalMs / this.#trust + this.#risk * (load.typicalMs + FAILURE_MS);
+    const answerMs = load.answerTokens * (this.#token.base + this.#token.slope * running);
+    const kilobytes = Math.max(0, load.kilobytes - cachedKilobytes) + this.pendingKilobytes;
+    const readMs = Math.max(this.#roundTripMs, this.#firstToken.base + this.#firstToken.slope * kilobytes);
+    const ahead = running + 1 - this.#parallel;
+    let waitMs = ahead <= 0 ? 0 : (ahead / this.#parallel) * (readMs + answerMs);
+    if (this.#queue.length > 0) waitMs = Math.max(waitMs, this.#overdueMs(nowMs));
+    this.waitMs = waitMs;
+    this.firstTokenMs = waitMs + readMs;
+    this.totalMs = waitMs + readMs + answerMs;
+    this.weighedMs = this.totalMs / this.#trust + this.#risk * (load.typicalMs + FAILURE_MS);
+    if (nowMs < this.#restingUntilMs || (this.#onTrial && this.inFlight > 0)) this.aside = 'resting';
+    else this.aside = this.#distrusted ? 'distrusted' : null;
   }
 
   sent(kilobytes: number, waiting: Waiting): SentState {
@@ -136,8 +145,11 @@ export class Seat {
     this.#passedOver[index] = (this.#passedOver[index] ?? 0) + 1;
   }
 
+  /** Counts by reason. Slower is whatever has no other reason: counting it would mean writing to every node at every choice. */
   passedOver(): Partial<Record<PassedOver, number>> {
-    return Object.fromEntries(PASSED_OVER.map((reason, index) => [reason, this.#passedOver[index] ?? 0] as const).filter(([, count]) => count > 0));
+    const counts = PASSED_OVER.map((reason, index) => [reason, this.#passedOver[index] ?? 0] as const).filter(([, count]) => count > 0);
+    const slower = this.considered - this.chosen - counts.reduce((sum, [, count]) => sum + count, 0);
+    return { ...Object.fromEntries(counts), ...(slower > 0 && { slower }) };
   }
 
   reputation(nowMs: number): Reputation {
@@ -160,7 +172,6 @@ export class Seat {
 
   /** Age of the oldest request without a first token, if that is later than it should be; else 0. */
   #overdueMs(nowMs: number): number {
-    if (this.#queue.length === 0) return 0;
     let first = this.#queue[0];
     while (first !== undefined && !first.waiting) {
       this.#queue.shift();
@@ -172,12 +183,19 @@ export class Seat {
   }
 
   #derive(nowMs: number): void {
-    if (nowMs - this.#derivedMs < DERIVE_MS) return;
+    const { attempts } = this.known;
     this.#derivedMs = nowMs;
-    this.known.speed.refresh(nowMs, this.candidate.capacity);
+    this.#restingUntilMs = nowMs + attempts.restingMs(nowMs);
+    this.#onTrial = attempts.onTrial;
+    const { speed } = this.known;
+    speed.refresh(nowMs, this.candidate.capacity);
+    this.#firstToken = speed.firstTokenLine;
+    this.#token = speed.tokenLine;
+    this.#roundTripMs = speed.roundTripMs;
+    this.#parallel = speed.parallel;
     const metering = this.honesty.metering(nowMs);
     const verification = this.honesty.verification(nowMs);
-    const success = Math.max(0.02, this.known.attempts.success(nowMs));
+    const success = Math.max(0.02, attempts.success(nowMs));
     this.#trust = trust(this.#promise(), metering, verification);
     this.#risk = (1 - success) / success;
     this.#distrusted = metering * verification < DISTRUSTED_BELOW;

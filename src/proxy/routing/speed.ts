@@ -21,7 +21,7 @@ const ASSUMED_ANSWER_TOKENS = 250;
 /** A measured round trip moves the one in use by this part. */
 const ROUND_TRIP_GAIN = 0.2;
 /** Streams that a node is trusted with at once before it has shown more. */
-const FIRST_PARALLEL = 4;
+const FIRST_PARALLEL = 1;
 /** A first token later than this many times the prediction, and by this much, came out of a queue. */
 const QUEUED_FACTOR = 3;
 const QUEUED_MS = 250;
@@ -43,6 +43,7 @@ const sizeClass = (maxTokens: number): number => Math.min(24, Math.max(0, Math.f
 export class ModelSpeed {
   readonly #firstToken = new LineEstimate(ASSUMED_FIRST_TOKEN, MODEL_MEMORY);
   readonly #token = new LineEstimate(ASSUMED_TOKEN, MODEL_MEMORY);
+  readonly #prompts = new DecayedMean(1, 0.01, MODEL_MEMORY);
   /** Length of answers by the power of two of what was allowed. */
   readonly #answers = new Map<number, DecayedMean>();
 
@@ -68,6 +69,13 @@ export class ModelSpeed {
       this.#answers.set(size, mean);
     }
     mean.add(Math.min(tokens, maxTokens), nowMs);
+  }
+
+  /** Whether a prompt of this length is no longer than the average of those before. Counts it. */
+  isOrdinary(kilobytes: number, nowMs: number): boolean {
+    const before = this.#prompts.value(nowMs);
+    this.#prompts.add(kilobytes, nowMs);
+    return kilobytes <= before * 1.001; // of equal ones rounding must not exclude any
   }
 
   newNodeFirstToken(kilobytes: number, ms: number, nowMs: number): void {
@@ -120,6 +128,11 @@ export class NodeSpeed {
     return this.#firstToken.evidence;
   }
 
+  /** 0 before one was measured. */
+  get roundTripMs(): number {
+    return this.#roundTripMs ?? 0;
+  }
+
   /** True once a request has waited at fewer streams than the node announces. */
   get fellShort(): boolean {
     return this.#everQueued;
@@ -152,18 +165,12 @@ export class NodeSpeed {
 
   /** Ms until the first token without waiting for a stream. The round trip is a floor: nothing can be faster. */
   readMs(kilobytes: number): number {
-    return Math.max(this.#roundTripMs ?? 0, this.firstTokenLine.base + this.firstTokenLine.slope * kilobytes);
+    return Math.max(this.roundTripMs, this.firstTokenLine.base + this.firstTokenLine.slope * kilobytes);
   }
 
   /** Ms per token with `others` streams beside. */
   tokenMs(others: number): number {
     return this.tokenLine.base + this.tokenLine.slope * others;
-  }
-
-  /** Ms until one of `running` requests leaves a stream, each taking `serviceMs`; 0 when one is free. */
-  waitMs(running: number, serviceMs: number): number {
-    const ahead = running + 1 - this.parallel;
-    return ahead <= 0 ? 0 : (ahead / this.parallel) * serviceMs;
   }
 
   observeFirstToken(sent: SentState, ms: number, capacity: number, nowMs: number): void {
@@ -178,7 +185,7 @@ export class NodeSpeed {
       this.#parallelMs = nowMs;
       if (streams > this.parallel) return;
     } else if (!late && streams > this.parallel - 0.5) {
-      const step = this.#everQueued ? 0.25 : 2;
+      const step = this.#everQueued ? 0.1 : 1;
       this.parallel = Math.min(capacity, Math.max(this.parallel, streams) + step);
     }
     this.#firstToken.add(sent.kilobytes, ms, nowMs);
