@@ -28,8 +28,8 @@ export interface AnswerQueue {
   abort(error: CocoonError): void;
   /** The next event; rejects with the error that ended the queue. One caller at a time. */
   next(): Promise<QueuedEvent>;
-  /** Rejects when the queue is aborted; never resolves. */
-  readonly aborted: Promise<never>;
+  /** What `work` gives, or the queue's error when it is aborted first. One caller at a time; nothing is left behind when `work` ends. */
+  unlessAborted<T>(work: Promise<T>): Promise<T>;
 }
 
 export function createAnswerQueue(maxBytes: number): AnswerQueue {
@@ -37,14 +37,16 @@ export function createAnswerQueue(maxBytes: number): AnswerQueue {
   let queuedBytes = 0;
   let ended: CocoonError | null = null;
   let waiting: Deferred<QueuedEvent> | null = null;
-  const aborted = deferred<never>();
-  aborted.promise.catch(() => undefined); // nobody need listen
+  let aborted = false;
+  /** Ends the wait of `unlessAborted`. */
+  let stop: ((error: CocoonError) => void) | null = null;
 
   const abort = (error: CocoonError): void => {
     if (ended === null) ended = error;
     events.length = 0;
     queuedBytes = 0;
-    aborted.reject(ended);
+    aborted = true;
+    stop?.(ended);
     waiting?.reject(ended);
     waiting = null;
   };
@@ -82,7 +84,12 @@ export function createAnswerQueue(maxBytes: number): AnswerQueue {
       waiting = deferred();
       return waiting.promise;
     },
-    aborted: aborted.promise,
+    // Not Promise.race: each would leave a reaction at a promise that lives as long as the answer.
+    unlessAborted: <T>(work: Promise<T>) => new Promise<T>((resolve, reject) => {
+      if (aborted && ended !== null) reject(ended);
+      stop = reject;
+      work.then(resolve, reject).finally(() => { stop = null; });
+    }),
   };
 }
 

@@ -71,7 +71,7 @@ export async function relay(asked: Asked, sink: AnswerSink, signal: AbortSignal)
         sink.end(event.info, event.bytes).catch(() => undefined); // the answer was complete, whoever is left to read it
         return 'ended';
       }
-      await Promise.race([take(event.kind === 'head' ? sink.head(event.head) : sink.part(event.bytes)), asked.queue.aborted]);
+      await asked.queue.unlessAborted(take(event.kind === 'head' ? sink.head(event.head) : sink.part(event.bytes)));
     }
   } catch (thrown) {
     const error = asCocoonError(thrown);

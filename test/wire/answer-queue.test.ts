@@ -23,7 +23,7 @@ describe('createAnswerQueue', () => {
     expect(queue.push(part(400), 400)).toBe(true);
     expect(queue.push(part(400), 400)).toBe(false);
     await expect(queue.next()).rejects.toMatchObject({ code: 'E_BACKLOG' });
-    await expect(queue.aborted).rejects.toMatchObject({ code: 'E_BACKLOG' });
+    await expect(queue.unlessAborted(new Promise(() => {}))).rejects.toMatchObject({ code: 'E_BACKLOG' });
   });
 
   it('push: takes one event of any size, and counts empty ones', () => {
@@ -60,9 +60,21 @@ describe('createAnswerQueue', () => {
     aborted.push(part(1), 1);
     aborted.abort(ERROR);
     await expect(aborted.next()).rejects.toBe(ERROR);
+    await expect(aborted.unlessAborted(Promise.resolve())).rejects.toBe(ERROR);
     const waiting = createAnswerQueue(1_000);
     const next = waiting.next();
     waiting.finish(ERROR);
     await expect(next).rejects.toBe(ERROR);
+  });
+});
+
+describe('unlessAborted', () => {
+  it('unlessAborted: gives what the work gives, until the queue is aborted', async () => {
+    const queue = createAnswerQueue(1_000);
+    await expect(queue.unlessAborted(Promise.resolve(7))).resolves.toBe(7);
+    await expect(queue.unlessAborted(Promise.reject(new Error('no')))).rejects.toThrow('no');
+    const waiting = queue.unlessAborted(new Promise(() => {}));
+    queue.abort(ERROR);
+    await expect(waiting).rejects.toBe(ERROR);
   });
 });
