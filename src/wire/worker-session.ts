@@ -36,6 +36,8 @@ export interface WorkerBalance {
   readonly chainTokens: bigint;
   readonly dbTokens: bigint;
   readonly maxTokens: bigint;
+  /** BoC of the highest payment that this proxy has signed; shown to it when it knows less. Absent or null: there is none. */
+  readonly payment?: Uint8Array | null;
 }
 
 export interface WorkerRequest {
@@ -103,10 +105,14 @@ export interface WorkerSession {
   setCoefficient(coefficient: number): Promise<void>;
   /** Asks for the payment status now; the port gets it too. */
   updatePaymentStatus(): Promise<PaymentStatus>;
+  /** Why the proxy did or did not choose this worker: JSON text of at most MAX_EXPLANATION_BYTES. Null below version 7. Rejects as other queries. */
+  explainChoice(): Promise<string | null>;
   close(reason?: CocoonError): void;
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** A proxy's explanation of its choices is a page of text. */
+export const MAX_EXPLANATION_BYTES = 16 * 1024;
 
 /**
  * Makes the handshake over a fresh connection and takes the connection over. Rejects with the port's error, RemoteError (the proxy
@@ -175,7 +181,7 @@ async function compareBalances(
   await compared(fromPaymentFields({ signed_payment, db_tokens: tokens_committed_to_db, max_tokens }), agreed);
   if (agreed) return;
   const extended = await ask(connection, {
-    _: 'worker.extendedCompareBalanceWithProxy', tokens_committed_to_db: balance.dbTokens, other: NO_BYTES,
+    _: 'worker.extendedCompareBalanceWithProxy', tokens_committed_to_db: balance.dbTokens, other: balance.payment ?? NO_BYTES,
   }, 'worker.extendedCompareBalanceWithProxyResult', { timeoutMs });
   if (extended.error_code !== 0) throw new RemoteError(extended.error_code, 'extended comparison of balances failed');
 }
@@ -258,6 +264,12 @@ function readySession(
     },
     setCoefficient: async (coefficient) => connection.send({ _: 'worker.newCoefficient', new_coefficient: coefficient }),
     updatePaymentStatus,
+    async explainChoice() {
+      if (!capabilitiesOf(offer.version).choiceExplanation) return null;
+      const { json } = await ask(connection, { _: 'cocoon.explainChoice' }, 'cocoon.choiceExplanation', { timeoutMs: options.statusTimeoutMs ?? DEFAULT_STATUS_MS });
+      if (json.length > MAX_EXPLANATION_BYTES) throw new NetworkError('E_PROTOCOL', `the proxy's explanation has ${json.length} bytes, expected at most ${MAX_EXPLANATION_BYTES}`);
+      return new TextDecoder().decode(json);
+    },
     close(reason) {
       serving.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
       connection.close(reason);
