@@ -38,7 +38,7 @@ export interface Result {
   readonly newcomersUsed: number;
   /** Requests per newcomer as a part of those per equally good older node in the same time; NaN where those had none. */
   readonly newcomersShare: number;
-  /** Part of cacheable prompt tokens that were cached. */
+  /** Part of the prompt tokens of conversations that the node had cached. */
   readonly cachedShare: number;
   /** Mean ms that a choice took, really. */
   readonly choiceMs: number;
@@ -135,7 +135,7 @@ class Run {
     if (idleMs !== null) this.#waitedBesideIdle += 1;
     this.#attempts += 1;
     this.#served.set(node, (this.#served.get(node) ?? 0) + 1);
-    if (arrival.conversation !== null) this.#cacheable += Math.max(0, arrival.promptTokens - 5_000);
+    if (arrival.conversation !== null) this.#cacheable += arrival.promptTokens;
     candidate.running += 1;
     let first = false;
     this.#rule.sent(choice, sentMs);

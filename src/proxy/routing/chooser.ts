@@ -122,9 +122,9 @@ export type Observation =
   | { readonly kind: 'metering'; readonly node: Candidate; readonly nowMs: number; readonly honest: boolean }
   | { readonly kind: 'canary'; readonly node: Candidate; readonly nowMs: number; readonly finding: CanaryFinding };
 
-/** Why a node was not taken. `slower`: its predicted time, weighed with its reputation, was not the best. */
+/** Why a node was not taken. `slower`: its predicted time, weighed with its reputation, was not the best; `dearer`: as good, for more. */
 export type PassedOver =
-  | 'disabled' | 'closing' | 'full' | 'too dear' | 'already failed' | 'bond too small' | 'resting' | 'distrusted' | 'slower' | 'dearer';
+  | 'disabled' | 'closing' | 'full' | 'too dear' | 'already failed' | 'bond too small' | 'resting' | 'distrusted' | 'slower' | 'dearer' | 'another explored';
 
 /** One node in an explanation. Times in ms. */
 export interface RankedNode {

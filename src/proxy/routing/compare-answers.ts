@@ -117,6 +117,8 @@ function compareTexts(subject: string, reference: string): Part {
 
 function compareUsage(subject: SeededAnswer, reference: SeededAnswer): Part {
   if (subject.usage === null || reference.usage === null) return { verdict: 'inconclusive', detail: 'no usage to compare' };
+  const counts = [subject.usage, reference.usage].flatMap(({ promptTokens, completionTokens }) => [promptTokens, completionTokens]);
+  if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0)) return { verdict: 'differs', detail: `token counts ${counts.join(', ')} are no counts` };
   const prompt = subject.usage.promptTokens - reference.usage.promptTokens;
   const reported = subject.usage.completionTokens;
   const seen = subject.tokens?.length ?? (subject.text === reference.text ? reference.usage.completionTokens : null);

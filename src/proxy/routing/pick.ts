@@ -6,8 +6,8 @@ import type { Seat } from './seat.ts';
 /** Times this close are equal: `weighedMs`, and the time to the first token, which a person sees. */
 const TIE = { factor: 1.05, ms: 10 };
 const FIRST_TOKEN_TIE = { factor: 1.2, ms: 20 };
-/** Fewer first tokens than this, and a node may be explored. */
-const KNOWN_AT = 3;
+/** Fewer first tokens than this, and a node may be explored: three, the last of them not long ago. */
+const KNOWN_AT = 2.5;
 /** A node with some evidence is explored again only if it would win being this many times better than thought. */
 const HOPE = 4;
 /** A node that fails more often than this is not explored: it has its trials when its rests end. */

@@ -25,10 +25,12 @@ export interface Round {
   readonly ordinary: boolean;
 }
 
-/** Why `seat` was not chosen while `winner` was. */
-function passedOver(seat: Seat, winner: Seat): PassedOver {
-  if (seat.aside !== null && winner.aside === null) return seat.aside;
-  return seat.weighedMs <= winner.weighedMs && seat.candidate.coefficient > winner.candidate.coefficient ? 'dearer' : 'slower';
+/** Why `seat` was not chosen while the winner was. */
+function passedOver(seat: Seat, { winner, reason }: Pick): PassedOver {
+  if (seat.aside !== null) return seat.aside;
+  if (seat.weighedMs > winner.weighedMs) return 'slower';
+  if (reason === 'exploration') return 'another explored';
+  return reason === 'cheaper' && seat.candidate.coefficient > winner.candidate.coefficient ? 'dearer' : 'slower';
 }
 
 function ranked(seat: Seat, reason: PassedOver | null, now: number): RankedNode {
@@ -51,7 +53,8 @@ function insert(best: Seat[], seat: Seat): void {
 }
 
 /** Looks at all that were not chosen, once: the best of them come back. */
-function count(round: Round, winner: Seat, sampled: boolean): Seat[] {
+function count(round: Round, picked: Pick, sampled: boolean): Seat[] {
+  const { winner } = picked;
   const best: Seat[] = [];
   let limitMs = Infinity;
   for (const seat of round.contenders) {
@@ -60,10 +63,11 @@ function count(round: Round, winner: Seat, sampled: boolean): Seat[] {
       seat.compared += 1;
       seat.behindMs += seat.weighedMs - winner.weighedMs;
     }
-    if (seat.aside !== null) {
-      seat.passOver(seat.aside);
-      round.skipped[seat.aside] = (round.skipped[seat.aside] ?? 0) + 1;
-    } else if (seat.weighedMs <= winner.weighedMs && passedOver(seat, winner) === 'dearer') seat.passOver('dearer');
+    if (seat.aside !== null || seat.weighedMs <= winner.weighedMs) {
+      const reason = passedOver(seat, picked);
+      if (reason !== 'slower') seat.passOver(reason);
+      if (seat.aside !== null) round.skipped[seat.aside] = (round.skipped[seat.aside] ?? 0) + 1;
+    }
     if (seat.weighedMs >= limitMs) continue;
     insert(best, seat);
     if (best.length === OTHERS_EXPLAINED) limitMs = best.at(-1)?.weighedMs ?? Infinity;
@@ -74,7 +78,7 @@ function count(round: Round, winner: Seat, sampled: boolean): Seat[] {
 /** `atMs` is the clock's, for people; `now` the chooser's. Call once for each choice. */
 export function explainRound(choice: number, atMs: number, round: Round, picked: Pick | null, refusal: string | null, now: number): ExplanationRecord {
   const { ask, held, skipped } = round;
-  const best = picked === null ? [] : count(round, picked.winner, choice % SAMPLED === 0);
+  const best = picked === null ? [] : count(round, picked, choice % SAMPLED === 0);
   const keptOrMoved = held?.node === picked?.winner.candidate.id ? 'kept' : 'moved';
   return {
     choice, atMs, model: ask.model, promptBytes: ask.promptBytes, maxTokens: ask.maxTokens, maxCoefficient: ask.maxCoefficient,
@@ -82,7 +86,7 @@ export function explainRound(choice: number, atMs: number, round: Round, picked:
     chosen: picked === null ? null : ranked(picked.winner, null, now),
     reason: picked?.reason ?? null,
     refusal,
-    others: picked === null ? [] : best.map((seat) => ranked(seat, passedOver(seat, picked.winner), now)),
+    others: picked === null ? [] : best.map((seat) => ranked(seat, passedOver(seat, picked), now)),
     passedOver: skipped,
     outcome: { firstTokenMs: null, totalMs: null, failure: null },
   };

@@ -22,7 +22,7 @@ const OVERDUE_MS = 1_000;
 const DERIVE_MS = 5_000;
 
 const INDEX: Readonly<Record<PassedOver, number>> = {
-  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, dearer: 8, slower: 9,
+  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, dearer: 8, 'another explored': 9, slower: 10,
 };
 const PASSED_OVER = Object.keys(INDEX) as PassedOver[];
 
