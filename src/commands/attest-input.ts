@@ -20,11 +20,12 @@ import type { AllowedImages, CombinedVerdict, FetchedCollateral, JudgeInput } fr
 import { defaultPolicyDocument, MAX_POLICY_BYTES, parsePolicy, policyOfDocument, withAllowedImages, withAnyMeasurement } from '../tee/policy-file.ts';
 import type { PolicyDocument } from '../tee/policy-fields.ts';
 import { createTlsIdentity } from '../tee/tls-identity.ts';
-import { trustRootsOf } from '../tee/trust-roots.ts';
+import { MAX_ROOT_BYTES, trustRootsOf } from '../tee/trust-roots.ts';
 import { formatAddress } from '../wire/address.ts';
 import { dial } from '../wire/dial.ts';
 import { networkInUse, requireRoot, withAccess } from './chain.ts';
 import { hostPort, repeated } from './values.ts';
+import type { Context } from '../core/context.ts';
 import type { Command } from 'commander';
 import type { Settings } from '../core/settings.ts';
 import type { HostPort } from './values.ts';
@@ -43,7 +44,6 @@ export interface AttestOptions {
 }
 
 const MAX_NONCE_BYTES = 64;
-const MAX_ROOT_BYTES = 64 * 1024;
 
 /** Parser of 1 to 64 bytes in hexadecimal. */
 export function nonceOption(text: string): Uint8Array {
@@ -162,7 +162,7 @@ async function certificateOf({ context, settings }: Invocation, { host, port }: 
 }
 
 /** The policy of --policy FILE or of none, before --any-measurement. */
-export async function readPolicy({ context }: Pick<Invocation, 'context'>, file: string | undefined): Promise<PolicyDocument> {
+export async function readPolicy({ context }: { readonly context: Pick<Context, 'cwd'> }, file: string | undefined): Promise<PolicyDocument> {
   if (file === undefined) return defaultPolicyDocument();
   const bytes = await readBounded(resolve(context.cwd, file), MAX_POLICY_BYTES);
   let text: string;

@@ -12,6 +12,8 @@ export interface SettingSpec {
   readonly type: SettingType;
   /** Text form of the default; absent when the command decides. */
   readonly fallback?: string;
+  /** The only values of a `string` that has them. */
+  readonly choices?: readonly string[];
   readonly summary: string;
 }
 
@@ -25,6 +27,11 @@ export const SETTINGS = {
   color: { type: 'boolean', fallback: 'true', summary: 'colours on a terminal' },
   wallet: { type: 'string', summary: 'wallet that sends when --wallet is absent' },
   model: { type: 'string', summary: 'model that `infer` asks when --model is absent' },
+  'attest.policy': { type: 'string', summary: 'policy file for the evidence of peers, beside the network\'s lists (default: the strict defaults)' },
+  'attest.freshness': { type: 'string', fallback: 'prefer', choices: ['require', 'prefer'], summary: 'require refuses peers that are too old to show evidence made for the connection; prefer shows the lack' },
+  'attest.trust_root': { type: 'string', summary: 'certificate of a test root in place of the manufacturers\', for test networks; refused on mainnet' },
+  'attest.collateral': { type: 'string', summary: 'folder with collateral that `attest fetch --out` wrote; it comes before the cache and the services' },
+  'attest.gpus': { type: 'string', fallback: 'if-present', choices: ['require', 'if-present', 'none'], summary: 'evidence of this machine\'s GPUs that a node shows; if-present takes GPUs in confidential mode' },
   'attest.pccs': { type: 'string', summary: 'Intel PCCS to ask for collateral instead of Intel' },
   'attest.amd_kds': { type: 'string', summary: 'mirror to ask for AMD\'s certificates and revocation lists' },
   'attest.nvidia_rim': { type: 'string', summary: 'mirror to ask for NVIDIA\'s manifests' },
@@ -112,7 +119,7 @@ export function parseDurationMs(text: string, what: string): number {
 
 /** Checks the text form of a setting; throws ConfigError. */
 export function checkSetting(key: SettingKey, text: string, from: string): void {
-  const { type } = SETTINGS[key];
+  const { type, choices }: SettingSpec = SETTINGS[key];
   const refuse = (expected: string): never => {
     throw new ConfigError('E_CONFIG', `cannot use ${key} = "${text}" from ${from}: expected ${expected}`);
   };
@@ -120,6 +127,7 @@ export function checkSetting(key: SettingKey, text: string, from: string): void 
   if (type === 'boolean' && text !== 'true' && text !== 'false') refuse('true or false');
   if (type === 'duration') parseDurationMs(text, `${key} from ${from}`);
   if (type === 'ton' && !isTon(text)) refuse('an amount of TON, for example 1.5');
+  if (choices !== undefined && !choices.includes(text)) refuse(choices.join(' or '));
   if (type === 'string' && (text === '' || text.length > 1_024)) refuse('1 to 1024 characters');
 }
 

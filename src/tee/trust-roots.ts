@@ -10,6 +10,8 @@ import type { X509 } from './x509/certificate.ts';
 import { certificatesOfPem } from './x509/pem.ts';
 
 const MAX_ROOTS = 4;
+/** Of the file. */
+export const MAX_ROOT_BYTES = 64 * 1024;
 const PEM_START = 0x2d;
 
 const spkiDigest = (algorithm: 'sha256' | 'sha384', { key }: X509): string => createHash(algorithm).update(key.spki).digest('hex');
