@@ -23,7 +23,7 @@ interface Batch {
 }
 
 /** Sessions of this many commitments are kept: more than can be pending on a chain. */
-const KEPT_COMMITMENTS = 10_000;
+export const KEPT_COMMITMENTS = 10_000;
 const MAX_SEQNO = 2 ** 31 - 1;
 
 export interface LedgerState {

@@ -1,33 +1,28 @@
 // Accounts of a network with contracts (WIRE.md sections 9, 10, 12 to 16; ONCHAIN.md sections 8 to 12): what clients may
 // spend by their contracts, what both sides' totals are by the ledger, and the payments that are signed for them.
-import type { Address } from '@ton/core';
+import { Address } from '@ton/core';
 import type { TonAccess } from '../../chain/access/types.ts';
+import { STATE } from '../../chain/cells/storage.ts';
 import type { Signer } from '../../chain/ed25519.ts';
 import type { RootFollower } from '../../chain/follow/root-follower.ts';
 import type { HotWallet } from '../../chain/hot-wallet.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { CocoonError } from '../../core/errors.ts';
+import { asCocoonError, CocoonError, ConfigError, NetworkError, RemoteError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
-import type { Accounts } from '../accounts.ts';
-import type { AccountKind, InstancePhase, Ledger } from '../ledger/ledger.ts';
-
-/** When the proxy does what by itself. Defaults in rules.ts. */
-export interface PaidRules {
-  /** Between two commitments while there is something to commit. */
-  readonly commitIntervalMs: number;
-  /** How soon after a booking the first commitment of a busy time is made. */
-  readonly commitSoonMs: number;
-  /** A client's used and not charged tokens are worth this much: its charge is delivered. */
-  readonly chargeFromNano: bigint;
-  /** A worker's earned and not paid tokens are worth this much: its payout is delivered. */
-  readonly payoutFromNano: bigint;
-  /** The proxy contract's earnings are this much: they are withdrawn to its owner. */
-  readonly withdrawFromNano: bigint;
-  /** Between two looks at the proxy contract, and between two rounds of these rules. */
-  readonly pollMs: number;
-  /** Age at which a bond is read again. */
-  readonly bondRefreshMs: number;
-}
+import { sleep as realSleep } from '../../core/retry.ts';
+import type { Sleep } from '../../core/retry.ts';
+import type { Accounts, ClientAccount, Reservation, WorkerAccount } from '../accounts.ts';
+import type { Ledger, LedgerAccount } from '../ledger/ledger.ts';
+import type { PaymentStatus, ProxyIdentity } from '../../wire/peer-info.ts';
+import { Bonds } from './bonds.ts';
+import { Books } from './books.ts';
+import type { ContractBook } from './contract-book.ts';
+import { DEFAULT_RULES } from './context.ts';
+import type { PaidContext, PaidRules } from './context.ts';
+import { handedOut, signCommitted } from './payments.ts';
+import { statusOf } from './paid-status.ts';
+import type { PaidStatus } from './paid-status.ts';
+import { provenTotal } from './proof.ts';
 
 export interface PaidAccountsOptions {
   readonly access: TonAccess;
@@ -44,62 +39,14 @@ export interface PaidAccountsOptions {
   readonly canaryOwner?: Address | null;
   /** True: a ledger that the chain has overtaken, or that is new beside a contract in use, is rebuilt from the chain. Default: it is refused. */
   readonly rebuild?: boolean;
-  /** Also rebuild and wind down these older contracts of the same owner and key. */
+  /** Older contracts of the same owner and key that a rebuilt ledger does not know: they are read, and wound down. */
   readonly olderContracts?: readonly Address[];
   readonly isTest: boolean;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sleep?: Sleep;
   /** Ends the start. */
   readonly signal: AbortSignal;
-}
-
-/** Amounts are adjusted tokens since the contract exists. */
-export interface AccountMoney {
-  readonly kind: AccountKind;
-  readonly owner: string;
-  readonly contract: string;
-  /** Used by the client, earned by the worker: `max`, `db` and `chain` of WIRE.md section 16. */
-  readonly accruedTokens: bigint;
-  readonly durableTokens: bigint;
-  readonly committedTokens: bigint;
-  /** Of the highest signed payment. */
-  readonly signedTokens: bigint;
-  /** Charged or paid out on chain. */
-  readonly claimedTokens: bigint;
-  /** Accrued and not claimed, nanoTON by this contract's price (clients) or fee (workers). */
-  readonly owedNano: bigint;
-  /** Clients only. */
-  readonly balanceNano: bigint | null;
-  readonly reservedTokens: bigint | null;
-  /** `unseen`: nothing of the contract was seen on chain. */
-  readonly state: 'unseen' | 'open' | 'closing' | 'closed';
-}
-
-export interface InstanceMoney {
-  readonly contract: string;
-  readonly phase: InstancePhase;
-  readonly paramsVersion: number;
-  readonly earningsNano: bigint | null;
-  readonly stakeNano: bigint | null;
-  /** Chain time, unix seconds, from which the close can be completed. */
-  readonly closableFrom: number | null;
-  readonly accounts: readonly AccountMoney[];
-}
-
-export interface PaidStatus {
-  /** Null while everything is served; else why not. */
-  readonly refusal: string | null;
-  readonly instances: readonly InstanceMoney[];
-  readonly commitment: {
-    readonly seqno: number;
-    /** Milliseconds since the last confirmed one; null before the first of this process. */
-    readonly ageMs: number | null;
-    /** Tokens of all workers that are booked and not committed. */
-    readonly lagTokens: bigint;
-    readonly problem: string | null;
-  };
-  /** Milliseconds since the proxy contract was last seen; null before the first time. */
-  readonly chainAgeMs: number | null;
 }
 
 export interface PaidAccounts extends Accounts {
@@ -110,12 +57,344 @@ export interface PaidAccounts extends Accounts {
   commit(signal?: AbortSignal): Promise<void>;
   /** As Ledger.backup. */
   backup(path: string): Promise<void>;
-  /** Takes no new work, commits and signs what is booked, and ends. Idempotent; the ledger stays open. */
+  /** Takes no new work, commits and signs what is booked if that can be done in time, and ends. Idempotent; the ledger stays open. */
   close(): Promise<void>;
 }
 
+const ERROR = 602;
+const NOT_READY = 651;
+const BALANCE_TOO_LOW = 'balance is too low';
+
 /**
  * Resolves when the chain was read up to now and the ledger was found to be the newest. Throws ConfigError `E_LEDGER_BEHIND`
- * for a ledger that the chain has overtaken, `E_STATE`, NetworkError.
+ * for a ledger that the chain has overtaken, `E_CONFIG`, `E_STATE`, NetworkError, DaemonError `E_LEDGER`.
  */
-export type CreatePaidAccounts = (options: PaidAccountsOptions) => Promise<PaidAccounts>;
+export async function createPaidAccounts(options: PaidAccountsOptions): Promise<PaidAccounts> {
+  const accounts = new ContractAccounts(options);
+  await accounts.start(options.signal);
+  return accounts;
+}
+
+/** The context of a proxy's accounts, and what ends it. */
+export function contextOf(options: PaidAccountsOptions, fail: (error: CocoonError) => void): { readonly context: PaidContext; readonly ending: AbortController } {
+  const { access, root, owner, signer, wallet, ledger, clock, log } = options;
+  const { identity } = ledger;
+  const rootAddress = root.current().address;
+  if (!identity.owner.equals(owner) || !identity.root.equals(rootAddress)) throw new ConfigError('E_STATE', 'the ledger is of another owner or network');
+  const ending = new AbortController();
+  const context: PaidContext = {
+    access, root, rootAddress, owner, signer, wallet, ledger, clock, log, fail,
+    rules: { ...DEFAULT_RULES, ...options.rules }, sleep: options.sleep ?? realSleep, ending: ending.signal,
+  };
+  return { context, ending };
+}
+
+class ContractAccounts implements PaidAccounts {
+  readonly failed: Promise<CocoonError>;
+  readonly #options: PaidAccountsOptions;
+  readonly #context: PaidContext;
+  readonly #books: Books;
+  readonly #bonds: Bonds;
+  readonly #ending: AbortController;
+  readonly #listeners = new Set<() => void>();
+  #identity: { readonly book: ContractBook; readonly proxy: ProxyIdentity } | null = null;
+  #canary: { readonly book: ContractBook; readonly account: ClientAccount } | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: PaidAccountsOptions) {
+    let onFailed: (error: CocoonError) => void = () => undefined;
+    const failed = new Promise<CocoonError>((resolve) => { onFailed = resolve; });
+    const { context, ending } = contextOf(options, (error) => {
+      options.log.error('proxy stops serving', { code: error.code, reason: error.message });
+      onFailed(error);
+    });
+    this.failed = failed;
+    this.#options = options;
+    this.#context = context;
+    this.#ending = ending;
+    this.#bonds = new Bonds(context);
+    this.#books = new Books({
+      context, rebuild: options.rebuild ?? false, olderContracts: options.olderContracts ?? [], serving: true,
+      onInactive: () => { for (const listener of this.#listeners) listener(); },
+    });
+    void options.ledger.failed.then((error) => this.#books.fail(error));
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#books.start(signal);
+    } catch (error) {
+      this.#ending.abort(asCocoonError(error));
+      await this.#books.ended();
+      throw error;
+    }
+    this.#books.run();
+  }
+
+  get proxy(): ProxyIdentity {
+    const book = this.#books.current;
+    if (book === null) return this.#identity?.proxy ?? this.#identityOf(null);
+    if (this.#identity?.book !== book) this.#identity = { book, proxy: this.#identityOf(book) };
+    return this.#identity.proxy;
+  }
+
+  configVersion(): number {
+    return this.#context.root.current().config.version;
+  }
+
+  multipliers(): ReturnType<Accounts['multipliers']> {
+    const { promptMultiplier, cachedMultiplier, completionMultiplier, reasoningMultiplier } = this.#books.current?.instance.params ?? this.#context.root.current().config.params;
+    return { prompt: promptMultiplier, cached: cachedMultiplier, completion: completionMultiplier, reasoning: reasoningMultiplier };
+  }
+
+  canary(): ClientAccount | null {
+    const owner = this.#options.canaryOwner ?? null;
+    const book = this.#books.current;
+    if (owner === null || book === null || this.#refusal() !== null) return null;
+    if (this.#canary?.book !== book) {
+      const account = this.#clientAccount(book, owner);
+      this.#canary = { book, account };
+      void book.refreshChild(book.account('client', owner), this.#context.ending).catch(() => undefined); // an unread one has no balance
+    }
+    return this.#canary.account.isActive() ? this.#canary.account : null;
+  }
+
+  onInactive(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  checkAddress(address: string): void {
+    parseAddress(address);
+  }
+
+  async client(ownerAddress: string): Promise<ClientAccount> {
+    const owner = parseAddress(ownerAddress);
+    const book = this.#serving();
+    const account = book.account('client', owner);
+    // What is known came from the contract's own messages, every one of them; who is new is read once.
+    if (account.child === null) await reachable(book.refreshChild(account, this.#context.ending));
+    if (isEnded(account)) throw new RemoteError(ERROR, 'client is closing');
+    return this.#clientAccount(book, owner);
+  }
+
+  async worker(ownerAddress: string): Promise<WorkerAccount> {
+    const owner = parseAddress(ownerAddress);
+    const book = this.#serving();
+    const account = book.account('worker', owner);
+    if (account.child === null) await reachable(book.refreshChild(account, this.#context.ending));
+    await this.#bonds.read(owner);
+    return new PaidWorker({ context: this.#context, bonds: this.#bonds, book, account, isActive: () => this.#isActive(book) });
+  }
+
+  available(client: ClientAccount): bigint {
+    const { book, account } = ownClient(client);
+    return this.#refusal() === null && this.#isActive(book) ? book.available(account) : 0n;
+  }
+
+  reserve(client: ClientAccount, tokens: bigint): Reservation {
+    const { book, account } = ownClient(client);
+    const refusal = this.#refusal();
+    if (refusal !== null) throw new RemoteError(NOT_READY, `proxy is not participating in this iteration: ${refusal}`);
+    if (!this.#isActive(book)) throw new RemoteError(NOT_READY, 'proxy is not participating in this iteration');
+    if (isEnded(account)) throw new RemoteError(NOT_READY, 'client is closing');
+    if (tokens < 0n || tokens > book.available(account)) throw new RemoteError(NOT_READY, BALANCE_TOO_LOW);
+    book.reserve(account, tokens);
+    let isOpen = true;
+    const end = (): void => {
+      if (!isOpen) throw new CocoonError('E_INTERNAL', 'a reservation was ended twice');
+      isOpen = false;
+      book.free(account, tokens);
+    };
+    return {
+      release: end,
+      settle: async (worker, used) => {
+        const paid = ownWorker(worker);
+        // A node of another contract is paid by the contract that the client pays: its owner's worker contract there.
+        const side = paid.book === book ? paid.account : book.account('worker', paid.account.owner);
+        const booked = used.total < tokens ? used.total : tokens;
+        // The total grows in the same turn in which the reservation ends: nothing in between can spend it twice.
+        const booking = this.#context.ledger.book({ client: account, worker: side, tokens: booked < 0n ? 0n : booked });
+        end();
+        await booking;
+        return { client: client.status(), worker: worker.status() };
+      },
+    };
+  }
+
+  status(): PaidStatus {
+    return statusOf(this.#context, this.#books, this.#refusal());
+  }
+
+  commit(signal?: AbortSignal): Promise<void> {
+    return this.#books.committer.commit(signal ?? this.#context.ending);
+  }
+
+  backup(path: string): Promise<void> {
+    return this.#context.ledger.backup(path);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    const { ledger, rules, log } = this.#context;
+    if (ledger.failure === null && ledger.uncommitted) {
+      await this.commit(AbortSignal.timeout(rules.lastCommitMs)).catch((error: unknown) => {
+        log.warn('the last bookings are on disk and not committed yet; the next start does it', { code: asCocoonError(error).code, reason: asCocoonError(error).message });
+      });
+    }
+    this.#ending.abort(new NetworkError('E_CLOSED', 'the proxy is being closed'));
+    await this.#books.ended();
+  }
+
+  #refusal(): string | null {
+    return this.#closing === null ? this.#books.refusal() : 'the proxy is being stopped';
+  }
+
+  /** Throws RemoteError 651 while nothing is served. */
+  #serving(): ContractBook {
+    const refusal = this.#refusal();
+    const book = this.#books.current;
+    if (refusal !== null || book === null) throw new RemoteError(NOT_READY, `proxy is not participating in this iteration${refusal === null ? '' : `: ${refusal}`}`);
+    return book;
+  }
+
+  #isActive(book: ContractBook): boolean {
+    return book === this.#books.current && book.instance.phase === 'serving';
+  }
+
+  #clientAccount(book: ContractBook, owner: Address): ClientAccount {
+    return new PaidClient({ context: this.#context, book, account: book.account('client', owner), isActive: () => this.#isActive(book) });
+  }
+
+  #identityOf(book: ContractBook | null): ProxyIdentity {
+    const { signer, owner, ledger } = this.#context;
+    const contract = book?.instance.contract ?? ledger.instances().at(-1)?.contract;
+    if (contract === undefined) throw new CocoonError('E_INTERNAL', 'there is no proxy contract');
+    return { publicKey: signer.publicKey, ownerAddress: textOf(owner), contractAddress: textOf(contract), isTest: this.#options.isTest };
+  }
+}
+
+interface Side {
+  readonly context: PaidContext;
+  readonly book: ContractBook;
+  readonly account: LedgerAccount;
+  isActive(): boolean;
+}
+
+class PaidClient implements ClientAccount {
+  readonly book: ContractBook;
+  readonly account: LedgerAccount;
+  readonly #side: Side;
+
+  constructor(side: Side) {
+    this.#side = side;
+    this.book = side.book;
+    this.account = side.account;
+  }
+
+  get ownerAddress(): string { return textOf(this.account.owner); }
+  get contractAddress(): string { return textOf(this.account.contract); }
+  get secretHash(): Uint8Array | null { return this.account.child?.secretHash ?? null; }
+
+  async authorize(method: Parameters<ClientAccount['authorize']>[0], signal: AbortSignal): Promise<void> {
+    if (method.kind === 'long') await this.book.registrations.wait(this.account.contract.toRawString(), method.nonce, signal);
+    if (isEnded(this.account)) throw new RemoteError(ERROR, 'client is closing');
+  }
+
+  status(): PaymentStatus {
+    return paymentStatusOf(this.#side);
+  }
+
+  isActive(): boolean {
+    return this.#side.isActive() && !isEnded(this.account);
+  }
+}
+
+class PaidWorker implements WorkerAccount {
+  readonly book: ContractBook;
+  readonly account: LedgerAccount;
+  readonly #side: Side & { readonly bonds: Bonds };
+
+  constructor(side: Side & { readonly bonds: Bonds }) {
+    this.#side = side;
+    this.book = side.book;
+    this.account = side.account;
+  }
+
+  get ownerAddress(): string { return textOf(this.account.owner); }
+  get contractAddress(): string { return textOf(this.account.contract); }
+
+  compare(claim: Parameters<WorkerAccount['compare']>[0]): ReturnType<WorkerAccount['compare']> {
+    const { maxTokens } = this.account;
+    // Any number above ours means that something is known of there which is not known here.
+    const agreed = claim.maxTokens <= maxTokens && claim.dbTokens <= maxTokens && claim.chainTokens <= maxTokens;
+    return { status: this.status(), agreed };
+  }
+
+  /** A worker that knows more proves it with the highest payment that it has; what it cannot prove is not booked, and it may go on. */
+  async extendedCompare(dbTokens: bigint, other: Uint8Array): Promise<void> {
+    const { context } = this.#side;
+    const proven = provenTotal(other, this.account, context.signer.publicKey);
+    if (proven > this.account.chainTokens) {
+      await context.ledger.prove(this.account, proven);
+      await signCommitted(context, [this.account]);
+      context.log.warn('total raised to what a worker proved', { worker: this.contractAddress, tokens: proven.toString() });
+    }
+    if (dbTokens > this.account.maxTokens) {
+      context.log.warn('a worker claims more than it can prove', { worker: this.contractAddress, claimed: dbTokens.toString(), tokens: this.account.maxTokens.toString() });
+    }
+  }
+
+  status(): PaymentStatus {
+    return paymentStatusOf(this.#side);
+  }
+
+  bondNano(): bigint {
+    return this.#side.bonds.stakeNano(this.account.owner);
+  }
+
+  isActive(): boolean {
+    return this.#side.isActive() && this.account.child?.state !== STATE.closed;
+  }
+}
+
+const paymentStatusOf = ({ context, account }: Side): PaymentStatus =>
+  ({ signedPayment: handedOut(context, account), dbTokens: account.dbTokens, maxTokens: account.maxTokens });
+
+const isEnded = ({ child }: LedgerAccount): boolean => child !== null && child.state !== STATE.normal;
+
+/** As the network's programs write addresses: base64url, not bounceable. */
+const textOf = (address: Address): string => address.toString({ urlSafe: true, bounceable: false, testOnly: false });
+
+/** Throws RemoteError 0. */
+function parseAddress(text: string): Address {
+  try {
+    return Address.parseFriendly(text).address;
+  } catch {
+    throw new RemoteError(0, 'Failed to parse account address');
+  }
+}
+
+function ownClient(client: ClientAccount): PaidClient {
+  if (!(client instanceof PaidClient)) throw new CocoonError('E_INTERNAL', 'a client account of other accounts is used');
+  return client;
+}
+
+function ownWorker(worker: WorkerAccount): PaidWorker {
+  if (!(worker instanceof PaidWorker)) throw new CocoonError('E_INTERNAL', 'a worker account of other accounts is used');
+  return worker;
+}
+
+/** What the chain did not say is told to the peer as not ready. */
+async function reachable<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof NetworkError) throw new RemoteError(NOT_READY, 'proxy cannot read the chain now', { cause: error });
+    throw error;
+  }
+}
