@@ -75,6 +75,8 @@ export interface TestProxyOptions {
   readonly workerPolicy?: Policy;
   readonly versions?: VersionRange;
   readonly log?: ProxyOptions['log'];
+  /** Instead of those of a network without contracts; gets the proxy's public key. */
+  readonly accounts?: (publicKey: Uint8Array) => ProxyOptions['accounts'];
 }
 
 export interface TestNetwork {
@@ -134,14 +136,14 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       return proxy;
     },
     evidence: evidenceOf,
-    async startProxy({ evidence, workerPolicy, versions, log = silentLog } = {}) {
+    async startProxy({ evidence, workerPolicy, versions, log = silentLog, accounts } = {}) {
       const own = await identity(evidence ?? await evidenceOf('proxy'), 'proxy');
       const policy = member.policy('worker');
       proxy = await startProxy({
         clients: clientPort, workers: workerPort, identity: () => own.current(),
         verifyClient: verify({ kind: 'any' }), verifyWorker: verify(workerPolicy ?? policy),
         rules: { imageAllowed: (hash) => workerPolicy !== undefined || policy.imageHashes.some((allowed) => equalBytes(allowed, hash)), modelAllowed: () => true },
-        accounts: proxyAccounts({ publicKey: own.publicKey, isTest: true }), powDifficultyBits: 0, isTest: true, clock: systemClock, log,
+        accounts: accounts?.(own.publicKey) ?? proxyAccounts({ publicKey: own.publicKey, isTest: true }), powDifficultyBits: 0, isTest: true, clock: systemClock, log,
         ...(versions !== undefined && { versions }),
       });
     },

@@ -1,13 +1,11 @@
 // Peers that are let in and then misbehave: what they cost is bounded, and others are served meanwhile.
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { unpaidAddress } from '../../src/chain/unpaid-address.ts';
-import { openClientSession } from '../../src/wire/client-session.ts';
-import { openWorkerSession } from '../../src/wire/worker-session.ts';
 import { encodeBoxed } from '../../src/wire/tl/codec.ts';
 import { ask, startTestNetwork, until } from '../fakes/network.ts';
-import { QUERY, clientPort, text, workerPort } from '../fakes/session-ports.ts';
-import type { Connection, TlPacket } from '../../src/wire/connection.ts';
-import type { WorkerRequest, WorkerSessionPort } from '../../src/wire/worker-session.ts';
+import { end, hang, head, hostileClient, hostileNode, id, part, request } from '../fakes/hostile.ts';
+import { text } from '../fakes/session-ports.ts';
+import type { TlPacket } from '../../src/wire/connection.ts';
+import type { WorkerRequest } from '../../src/wire/worker-session.ts';
 import type { TestNetwork } from '../fakes/network.ts';
 import { heldBytes } from '../fakes/held-memory.ts';
 
@@ -15,42 +13,6 @@ let network: TestNetwork;
 afterEach(() => network.close());
 
 const MEGABYTE = 1024 * 1024;
-const id = (n: number): Uint8Array => {
-  const bytes = new Uint8Array(32);
-  new DataView(bytes.buffer).setUint32(0, n);
-  return bytes;
-};
-
-const request = (changes: Partial<Extract<TlPacket, { _: 'client.runQueryEx' }>> = {}): TlPacket => ({
-  _: 'client.runQueryEx', model_name: 'instant', query: QUERY, max_coefficient: 4_000, max_tokens: 10, timeout: 5, request_id: id(1), min_config_version: 0,
-  flags: 3, enable_debug: false, public_key: new Uint8Array(32), ...changes,
-});
-
-/** An authenticated client that then sends what it likes. */
-async function hostileClient(): Promise<{ connection: Connection; answers: TlPacket[] }> {
-  const { connection, publicKey } = await network.dial('client');
-  const answers: TlPacket[] = [];
-  const port = clientPort({ checkProxy: async () => ({ kind: 'short', secret: new Uint8Array(0) }) });
-  const tapped: Connection = Object.create(connection, {
-    handle: { value: (handlers: Parameters<Connection['handle']>[0]) => connection.handle({ ...handlers, onPacket: (packet) => { answers.push(packet); } }) },
-  }) as Connection;
-  Object.defineProperties(tapped, Object.fromEntries(['query', 'send', 'close', 'setMaxFrameBytes'].map((name) => [name, { value: (connection[name as keyof Connection] as (...args: never[]) => unknown).bind(connection) }])));
-  Object.defineProperties(tapped, { closed: { value: connection.closed }, remoteAddress: { value: connection.remoteAddress }, peer: { value: connection.peer } });
-  await openClientSession(tapped, port, { ownerAddress: unpaidAddress('hostile', publicKey), isTest: true, minConfigVersion: () => 0 });
-  return { connection, answers };
-}
-
-/** An attested node that answers with `run`, and its connection. */
-async function hostileNode(run: (request: WorkerRequest, connection: Connection) => Promise<void>, capacity = 4): Promise<Connection> {
-  const { connection, publicKey } = await network.dial('worker');
-  const port: WorkerSessionPort = workerPort({ checkProxy: async () => ({ chainTokens: 0n, dbTokens: 0n, maxTokens: 0n }), run: (asked) => run(asked, connection) });
-  await openWorkerSession(connection, port, {
-    ownerAddress: unpaidAddress('hostile', publicKey), model: 'evil@x:y', coefficient: 1_000, isTest: true, proxyCount: 1, maxActiveRequests: capacity, isDisabled: () => false,
-  });
-  await until(() => network.proxy.status().nodes.some(({ model, enabled }) => enabled && model === 'evil@x:y'));
-  return connection;
-}
-
 const quickIsServed = async (): Promise<void> => {
   const { answer, error } = await ask(await network.connect());
   expect(answer?.text ?? error).toBe('Hello there.');
@@ -59,7 +21,7 @@ const quickIsServed = async (): Promise<void> => {
 describe('network: hostile clients', () => {
   it('ten thousand requests at once: each gets one answer, few run, others are served', async () => {
     network = await startTestNetwork({ nodes: [{ engine: { sequences: 100, firstDelayMs: 100 } }] });
-    const { connection, answers } = await hostileClient();
+    const { connection, answers } = await hostileClient(network);
     for (let n = 0; n < 10_000; n += 1) {
       const sent = connection.send(request({ request_id: id(n) }));
       if (n % 100 === 0) await sent;
@@ -79,7 +41,7 @@ describe('network: hostile clients', () => {
   it('a request with the id of one that runs ends the connection, and the engine stops', async () => {
     network = await startTestNetwork({ nodes: [] });
     const { engine } = await network.startNode({ engine: { firstDelayMs: 60_000 } });
-    const { connection } = await hostileClient();
+    const { connection } = await hostileClient(network);
     const payload = Buffer.from('{"model":"instant","messages":[{"role":"user","content":"hi"}]}');
     const query = encodeBoxed({ _: 'http.request', method: 'POST', url: '/v1/chat/completions', http_version: 'HTTP/1.1', headers: [], payload });
     await connection.send(request({ query, timeout: 60 }));
@@ -107,7 +69,7 @@ describe('network: hostile clients', () => {
     ['the largest query', { query: new Uint8Array(16 * MEGABYTE - 8_192) }, 621],
   ])('a request with %s is answered, and the connection lives', async (_, changes, code) => {
     network = await startTestNetwork();
-    const { connection, answers } = await hostileClient();
+    const { connection, answers } = await hostileClient(network);
     await connection.send(request(changes));
     await until(() => answers.some((packet) => packet._ === 'client.queryAnswerErrorEx' || packet._ === 'client.queryAnswerPartEx' && packet.final_info !== undefined), 10_000);
     const refused = answers.find((packet) => packet._ === 'client.queryAnswerErrorEx');
@@ -118,7 +80,7 @@ describe('network: hostile clients', () => {
 
   it('queries that make no sense after authentication are answered with errors', async () => {
     network = await startTestNetwork();
-    const { connection } = await hostileClient();
+    const { connection } = await hostileClient(network);
     await expect(connection.query({ _: 'worker.updatePaymentStatus' }, { timeoutMs: 1_000 })).rejects.toMatchObject({ remoteCode: 621 });
     await expect(connection.query({ _: 'client.requestRefund' } as never, { timeoutMs: 1_000 })).rejects.toMatchObject({ code: expect.stringMatching(/E_REMOTE|E_PROTOCOL|E_INTERNAL/) });
     await connection.send({ _: 'proxy.workerRequestPayment', request_id: id(1), signed_payment: { _: 'proxy.signedPaymentEmpty' }, db_tokens: 1n, max_tokens: 1n, request_tokens: 1n, request_client_owner: 'x' } as TlPacket);
@@ -130,23 +92,15 @@ describe('network: hostile clients', () => {
 });
 
 describe('network: hostile nodes', () => {
-  const head = (requestId: Uint8Array): TlPacket => ({ _: 'proxy.queryAnswerEx', request_id: requestId, flags: 0, answer: encodeBoxed({ _: 'http.response', http_version: 'HTTP/1.1', status_code: 200, reason: 'OK', headers: [], payload: new Uint8Array(0) }) });
-  const part = (requestId: Uint8Array, bytes: Uint8Array): TlPacket => ({ _: 'proxy.queryAnswerPartEx', request_id: requestId, answer: bytes, flags: 0 });
-  const end = (requestId: Uint8Array, tokens: bigint): TlPacket => ({
-    _: 'proxy.queryAnswerPartEx', request_id: requestId, answer: new Uint8Array(0), flags: 1,
-    final_info: { _: 'proxy.queryFinalInfo', flags: 0, tokens_used: { _: 'tokensUsed', prompt_tokens_used: tokens, cached_tokens_used: 0n, completion_tokens_used: 0n, reasoning_tokens_used: 0n, total_tokens_used: tokens } },
-  } as TlPacket);
-  const hang = (): Promise<void> => new Promise(() => undefined);
-
   it.each<[string, (request: WorkerRequest) => readonly TlPacket[]]>([
     ['a part before the head', ({ id: own }) => [part(own, text('x'))]],
     ['two heads', ({ id: own }) => [head(own), head(own)]],
     ['an answer that is no HTTP response', ({ id: own }) => [{ ...head(own), answer: new Uint8Array([1, 2, 3, 4]) } as TlPacket]],
     ['a last part without what it cost', ({ id: own }) => [head(own), { ...part(own, text('x')), flags: 0 } as TlPacket, { _: 'proxy.queryAnswerErrorEx', request_id: own, error_code: 7, error: '', flags: 0 } as TlPacket]],
-    ['negative tokens', ({ id: own }) => [head(own), end(own, -5n)]],
+    ['negative tokens', ({ id: own }) => [head(own), end(own, { prompt: -5n })]],
   ])('%s fails that request; the node and others go on', async (_, packets) => {
     network = await startTestNetwork();
-    await hostileNode(async (asked, connection) => {
+    await hostileNode(network, async (asked, connection) => {
       for (const packet of packets(asked)) await connection.send(packet);
       return hang();
     });
@@ -160,8 +114,8 @@ describe('network: hostile nodes', () => {
 
   it('answers to requests that were never made are ignored', async () => {
     network = await startTestNetwork();
-    const connection = await hostileNode(hang);
-    for (let n = 0; n < 2_000; n += 1) await connection.send([head(id(n)), part(id(n), text('x')), end(id(n), 5n)][n % 3] ?? head(id(n)));
+    const connection = await hostileNode(network, hang);
+    for (let n = 0; n < 2_000; n += 1) await connection.send([head(id(n)), part(id(n), text('x')), end(id(n), { prompt: 5n })][n % 3] ?? head(id(n)));
     await quickIsServed();
     expect(network.proxy.status().nodes).toHaveLength(2);
   });
@@ -169,8 +123,8 @@ describe('network: hostile nodes', () => {
   it('a gigantic charge is cut to what was put aside', async () => {
     network = await startTestNetwork();
     const sse = 'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\ndata: [DONE]\n\n';
-    await hostileNode(async ({ id: own }, connection) => {
-      for (const packet of [head(own), part(own, text(sse)), end(own, 2n ** 62n)]) await connection.send(packet);
+    await hostileNode(network, async ({ id: own }, connection) => {
+      for (const packet of [head(own), part(own, text(sse)), end(own, { prompt: 2n ** 62n })]) await connection.send(packet);
       return hang();
     });
     const client = await network.connect();
@@ -185,7 +139,7 @@ describe('network: hostile nodes', () => {
     let sent = 0;
     let over = false;
     const filler = text(`: ${'x'.repeat(60_000)}\n\n`);
-    await hostileNode(async ({ id: own }, connection) => {
+    await hostileNode(network, async ({ id: own }, connection) => {
       await connection.send(head(own));
       void connection.closed.then(() => { over = true; });
       while (!over && sent < 20_000) {
