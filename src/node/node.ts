@@ -1,24 +1,38 @@
-// A running node: an engine and one uplink to each proxy. It is ready when the first proxy has accepted it, and over
-// when every proxy has been refused.
+// A running node: an engine and one uplink to each proxy of a list that may change while it runs. It is ready when the first
+// proxy has accepted it, and over when every proxy has been refused. A proxy that is taken off the list, or was told a share of
+// the capacity that is not right any more, finishes what runs before its connection ends.
 import { abortError } from '../core/deadline.ts';
 import { deferred } from '../core/deferred.ts';
-import { asCocoonError, AttestationError, NetworkError } from '../core/errors.ts';
+import { AttestationError, NetworkError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import { formatAddress } from '../wire/address.ts';
 import { dial } from '../wire/dial.ts';
 import { openWorkerSession } from '../wire/worker-session.ts';
 import { answerRequest } from './answer-request.ts';
 import { runUplink } from './uplink.ts';
-import type { NodeAccounts } from './accounts.ts';
+import type { NodeAccounts, NodeConnection } from './accounts.ts';
 import type { Engine } from './engine.ts';
 import type { UplinkState } from './uplink.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Sleep } from '../core/retry.ts';
 import type { VerifyPeer } from '../tee/peer.ts';
+import type { AnswerSink } from '../wire/answer.ts';
 import type { TlsIdentity } from '../wire/tls.ts';
 import type { VersionRange } from '../wire/versions.ts';
 import type { WorkerSession, WorkerSessionPort } from '../wire/worker-session.ts';
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A list that changes: the root contract's. */
+export interface ProxySource {
+  current(): readonly HostPort[];
+  /** Returns how to stop listening. */
+  onChange(listener: () => void): () => void;
+}
 
 export interface NodeOptions {
   readonly engine: Engine;
@@ -26,8 +40,8 @@ export interface NodeOptions {
   readonly model: string;
   /** Price in thousandths. */
   readonly coefficient: number;
-  /** Worker ports of the proxies, "host:port". At least one. */
-  readonly proxies: readonly { readonly host: string; readonly port: number }[];
+  /** Worker ports of the proxies. At least one. */
+  readonly proxies: readonly HostPort[] | ProxySource;
   readonly identity: () => TlsIdentity;
   readonly verifyProxy: VerifyPeer;
   readonly accounts: NodeAccounts;
@@ -38,6 +52,10 @@ export interface NodeOptions {
   readonly versions?: VersionRange;
   readonly sleep?: Sleep;
 }
+
+/** Longest that requests may go on at a proxy that is not used any more, and how often it is looked at. */
+const DRAIN_MS = 600_000;
+const DRAIN_LOOK_MS = 250;
 
 export interface RunningNode {
   /** Resolves when the first proxy has accepted this node; rejects when none ever will. */
@@ -51,41 +69,57 @@ export interface RunningNode {
   close(): Promise<void>;
 }
 
-function sessionPort(options: NodeOptions): WorkerSessionPort {
-  const { accounts } = options;
-  const deps = { engine: options.engine, clock: options.clock, multipliers: () => accounts.multipliers() };
-  let offer: Parameters<NodeAccounts['compared']>[0] | null = null;
-  const known = (): Parameters<NodeAccounts['compared']>[0] => {
-    if (offer === null) throw new NetworkError('E_PROTOCOL', 'the proxy spoke of payments before it said who it is');
-    return offer;
-  };
+function sessionPort(options: NodeOptions, account: NodeConnection): WorkerSessionPort {
+  const deps = { engine: options.engine, clock: options.clock, multipliers: () => options.accounts.multipliers() };
   return {
-    checkProxy: (offered, signal) => {
-      offer = offered;
-      return accounts.checkProxy(offered, signal);
+    checkProxy: (offer, signal) => account.checkProxy(offer, signal),
+    compared: (status, agreed) => account.compared(status, agreed),
+    paymentStatus: (status) => account.paymentStatus(status),
+    requestPayment: (payment) => account.requestPayment(payment),
+    run: async (request, sink, signal) => {
+      account.begin();
+      await answerRequest(deps, request, countingSink(sink, account), signal);
     },
-    compared: (status, agreed) => accounts.compared(known(), status, agreed),
-    paymentStatus: (status) => accounts.paymentStatus(known(), status),
-    requestPayment: (payment) => accounts.requestPayment(known(), payment),
-    run: (request, sink, signal) => answerRequest(deps, request, sink, signal),
   };
 }
 
-async function openSession(options: NodeOptions, proxy: { host: string; port: number }, signal: AbortSignal): Promise<WorkerSession> {
+/** The same sink; what the final message says is what was earned. */
+const countingSink = (sink: AnswerSink, account: NodeConnection): AnswerSink => ({
+  head: (head) => sink.head(head),
+  part: (bytes) => sink.part(bytes),
+  end: (info, bytes) => {
+    account.delivered(info.tokens);
+    return sink.end(info, bytes);
+  },
+  fail: (code, message, info) => {
+    if (info !== undefined) account.delivered(info.tokens);
+    return sink.fail(code, message, info);
+  },
+});
+
+async function openSession(options: NodeOptions, proxy: HostPort, proxyCount: number, signal: AbortSignal): Promise<WorkerSession> {
   const connection = await dial({ ...proxy, identity: options.identity, verifyPeer: options.verifyProxy, signal });
   const stop = (): void => connection.close(abortError(signal));
   signal.addEventListener('abort', stop, { once: true });
+  const account = options.accounts.open();
+  void connection.closed.then(() => account.close());
+  void account.failed.then((error) => connection.close(error));
   try {
-    return await openWorkerSession(connection, sessionPort(options), {
+    const session = await openWorkerSession(connection, sessionPort(options, account), {
       ownerAddress: options.accounts.ownerAddress,
       model: options.model,
       coefficient: options.coefficient,
       isTest: options.isTest,
-      proxyCount: options.proxies.length,
+      proxyCount,
       maxActiveRequests: options.engine.info().sequences,
-      isDisabled: () => false,
+      isDisabled: () => account.blocked,
       ...(options.versions !== undefined && { versions: options.versions }),
     });
+    // A proxy that owes too much is told not to choose this node; one that chooses it all the same is refused.
+    const tell = (blocked: boolean): void => { session.setDisabled(blocked).catch(() => undefined); };
+    account.onBlocked(tell);
+    tell(account.blocked);
+    return session;
   } finally {
     signal.removeEventListener('abort', stop);
   }
@@ -93,45 +127,148 @@ async function openSession(options: NodeOptions, proxy: { host: string; port: nu
 
 /** Starts the uplinks; returns at once. The engine is the node's from then on. */
 export function startNode(options: NodeOptions): RunningNode {
-  const controller = new AbortController();
-  const states = new Map<string, UplinkState>();
-  const ready = deferred<void>();
-  ready.promise.catch(() => {}); // who does not wait for it is not told; `ended` has the error too
-  let connected = false;
-  let changed: (connected: boolean) => void = () => {};
+  return new Uplinks(options);
+}
 
-  const uplinks = options.proxies.map(({ host, port }) => {
-    const name = formatAddress(host, port);
-    const ports = { open: (signal: AbortSignal) => openSession(options, { host, port }, signal), log: options.log, ...(options.sleep !== undefined && { sleep: options.sleep }) };
-    return runUplink(name, ports, controller.signal, (state) => {
-      states.set(name, state);
-      const now = [...states.values()].some(({ kind }) => kind === 'ready');
-      if (now) ready.resolve();
-      if (now !== connected) changed(now);
-      connected = now;
-    });
-  });
-  const ended = Promise.all(uplinks).then((): CocoonError | null => {
-    if (controller.signal.aborted) return null;
-    const refusals = [...states.values()].flatMap((state) => (state.kind === 'refused' ? [state.error] : []));
-    return refusals[0] ?? new AttestationError('E_EVIDENCE_REFUSED', 'every proxy was refused');
-  }).catch(asCocoonError);
-  void ended.then((error) => ready.reject(error ?? new NetworkError('E_CLOSED', 'the node was stopped')));
+interface Uplink {
+  readonly proxy: HostPort;
+  readonly controller: AbortController;
+  readonly over: Promise<void>;
+  state: UplinkState;
+  /** What the proxy was told: the capacity is split by it. */
+  toldCount: number;
+  /** True: its connection ends as soon as nothing runs. */
+  draining: boolean;
+}
 
-  let closing: Promise<void> | null = null;
-  return {
-    ready: ready.promise,
-    ended,
-    states: () => states,
-    watch(listener) {
-      changed = listener;
-      if (!connected) listener(false);
-    },
-    close: () => closing ??= (async () => {
-      controller.abort(new NetworkError('E_CLOSED', 'the node is stopping'));
-      ready.reject(abortError(controller.signal));
-      await ended;
-      await options.engine.close();
-    })(),
-  };
+class Uplinks implements RunningNode {
+  readonly ended: Promise<CocoonError | null>;
+  readonly #options: NodeOptions;
+  readonly #controller = new AbortController();
+  readonly #ready = deferred<void>();
+  readonly #over = deferred<CocoonError | null>();
+  readonly #uplinks = new Map<string, Uplink>();
+  readonly #unlisten: () => void;
+  #connected = false;
+  #changed: (connected: boolean) => void = () => {};
+  #closing: Promise<void> | null = null;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    this.ended = this.#over.promise;
+    this.#ready.promise.catch(() => {}); // who does not wait for it is not told; `ended` has the error too
+    void this.ended.then((error) => this.#ready.reject(error ?? new NetworkError('E_CLOSED', 'the node was stopped')));
+    const { proxies } = options;
+    this.#unlisten = 'current' in proxies ? proxies.onChange(() => this.#follow()) : () => {};
+    this.#follow();
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  states(): ReadonlyMap<string, UplinkState> {
+    return new Map([...this.#uplinks].map(([name, { state }]) => [name, state]));
+  }
+
+  watch(listener: (connected: boolean) => void): void {
+    this.#changed = listener;
+    if (!this.#connected) listener(false);
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= (async () => {
+      this.#unlisten();
+      this.#controller.abort(new NetworkError('E_CLOSED', 'the node is stopping'));
+      this.#ready.reject(abortError(this.#controller.signal));
+      await Promise.all([...this.#uplinks.values()].map(({ over }) => over));
+      this.#over.resolve(null);
+      await this.#options.engine.close();
+    })();
+  }
+
+  /** Uplinks as the list says: new ones are dialled, others drained, and those that were told another count made anew when idle. */
+  #follow(): void {
+    if (this.#controller.signal.aborted) return;
+    const { proxies } = this.#options;
+    const listed = new Map(('current' in proxies ? proxies.current() : proxies).map((proxy) => [formatAddress(proxy.host, proxy.port), proxy]));
+    for (const [name, uplink] of this.#uplinks) {
+      if (!listed.has(name)) this.#drain(uplink, true);
+    }
+    for (const [name, proxy] of listed) {
+      const known = this.#uplinks.get(name);
+      if (known === undefined || known.controller.signal.aborted) this.#start(name, proxy);
+    }
+    for (const uplink of this.#uplinks.values()) {
+      if (!uplink.draining && uplink.toldCount !== 0 && uplink.toldCount !== this.#count()) this.#drain(uplink, false);
+    }
+  }
+
+  #count(): number {
+    return Math.max(1, [...this.#uplinks.values()].filter(({ controller }) => !controller.signal.aborted).length);
+  }
+
+  #start(name: string, proxy: HostPort): void {
+    const { log, sleep } = this.#options;
+    const controller = new AbortController();
+    const signal = AbortSignal.any([this.#controller.signal, controller.signal]);
+    const ports = {
+      open: (attempt: AbortSignal) => {
+        uplink.toldCount = this.#count();
+        return openSession(this.#options, proxy, uplink.toldCount, attempt);
+      },
+      log, ...(sleep !== undefined && { sleep }),
+    };
+    const uplink: Uplink = {
+      proxy, controller, state: { kind: 'connecting' }, toldCount: 0, draining: false,
+      // In a later turn, so that all proxies of a list are counted before the first is told how many there are.
+      over: Promise.resolve().then(() => runUplink(name, ports, signal, (state) => {
+        uplink.state = state;
+        this.#told();
+      })).then(() => this.#left(name, uplink)),
+    };
+    this.#uplinks.set(name, uplink);
+  }
+
+  #told(): void {
+    const now = [...this.#uplinks.values()].some(({ state }) => state.kind === 'ready');
+    if (now) this.#ready.resolve();
+    if (now !== this.#connected) this.#changed(now);
+    this.#connected = now;
+  }
+
+  /** An uplink has ended: it was drained, or its proxy refused, or the node is stopping. */
+  #left(name: string, uplink: Uplink): void {
+    if (uplink.controller.signal.aborted && this.#uplinks.get(name) === uplink) this.#uplinks.delete(name);
+    if (this.#controller.signal.aborted) return;
+    this.#told();
+    const states = [...this.#uplinks.values()].map(({ state }) => state);
+    const refusals = states.flatMap((state) => (state.kind === 'refused' ? [state.error] : []));
+    if (refusals.length > 0 && refusals.length === states.length) this.#over.resolve(refusals[0] ?? new AttestationError('E_EVIDENCE_REFUSED', 'every proxy was refused'));
+  }
+
+  /** No new requests; when nothing runs any more, or after DRAIN_MS, the connection ends. `forGood`: it is not made again. */
+  #drain(uplink: Uplink, forGood: boolean): void {
+    const { state, controller } = uplink;
+    const closed = new NetworkError('E_CLOSED', forGood ? 'the proxy is not listed any more' : 'the node\'s share for this proxy has changed');
+    if (state.kind !== 'ready') {
+      if (forGood) controller.abort(closed);
+      return;
+    }
+    if (uplink.draining) return;
+    uplink.draining = true;
+    const { session } = state;
+    const endsMs = performance.now() + DRAIN_MS;
+    session.setDisabled(true).catch(() => undefined);
+    const look = (): void => {
+      if (session.runningRequests > 0 && performance.now() < endsMs && !this.#controller.signal.aborted) return;
+      clearInterval(timer);
+      uplink.draining = false;
+      if (forGood) controller.abort(closed);
+      else session.close(closed);
+    };
+    const timer = setInterval(look, DRAIN_LOOK_MS);
+    void session.closed.then(look);
+    look();
+  }
 }
