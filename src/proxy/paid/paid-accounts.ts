@@ -24,6 +24,9 @@ import { statusOf } from './paid-status.ts';
 import type { PaidStatus } from './paid-status.ts';
 import { provenTotal } from './proof.ts';
 
+export type { AccountMoney, InstanceMoney, PaidStatus } from './paid-status.ts';
+export type { PaidRules } from './context.ts';
+
 export interface PaidAccountsOptions {
   readonly access: TonAccess;
   readonly root: RootFollower;
