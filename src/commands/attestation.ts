@@ -4,6 +4,7 @@
 import { createTlsIdentity } from '../tee/tls-identity.ts';
 import { createVerifyPeer } from '../tee/verify-peer.ts';
 import type { Context } from '../core/context.ts';
+import type { LocalMembership } from '../localnet/membership.ts';
 import type { Log } from '../core/log.ts';
 import type { Settings } from '../core/settings.ts';
 import type { CertificateEvidence } from '../tee/certificate-evidence.ts';
@@ -112,4 +113,15 @@ async function describe(certificateDer: Uint8Array): Promise<Pick<OwnIdentity, '
 /** Lists that do not change. */
 export function fixedLists(lists: Readonly<Record<Role, readonly Uint8Array[]>>): ImageLists {
   return { allowed: (role) => ({ imageHashes: lists[role], generation: '' }), onChange: () => () => undefined };
+}
+
+/** What `createAttestation` takes for the local network of this machine; `imageLists` may be replaced by those of its root contract. */
+export function localAttestation(member: LocalMembership & Partial<Machine>): Pick<AttestationOptions, 'network' | 'imageLists'> {
+  const { evidence, attester } = member;
+  const [proxy, worker] = [member.policy('proxy'), member.policy('worker')];
+  const machine = evidence === undefined || attester === undefined ? undefined : { evidence, attester };
+  return {
+    network: { kind: 'simulated', name: 'local', local: proxy.network, ...(machine !== undefined && { machine }) },
+    imageLists: fixedLists({ proxy: proxy.imageHashes, worker: worker.imageHashes }),
+  };
 }

@@ -1,9 +1,8 @@
 // Connects a command to the network as a client: a fresh key for this one run, the network's proxies, the checks.
 import { connectToProxy } from '../client/connect.ts';
 import { unpaidAccounts } from '../client/accounts.ts';
-import { createVerifyPeer } from '../tee/verify-peer.ts';
-import { createTlsIdentity } from '../tee/tls-identity.ts';
 import { toHex } from '../core/bytes.ts';
+import { createAttestation, localAttestation } from './attestation.ts';
 import { clientNetwork } from './network.ts';
 import { storedAddress } from './values.ts';
 import { withDeadline } from '../core/deadline.ts';
@@ -23,12 +22,13 @@ export function timeBudget(settings: Settings): () => number {
 /** A verified, ready connection to the first proxy that answers within the time that is left. */
 export async function connectAsClient({ settings, context, out }: Invocation, leftMs: () => number): Promise<ConnectedProxy> {
   const network = await clientNetwork(settings);
-  const identity = await createTlsIdentity({ clock: context.clock, evidence: () => ({ family: 'none' }) });
+  const attestation = await createAttestation({ ...localAttestation(network), settings, context });
+  const identity = await attestation.identity('client');
   identity.close(); // one short connection needs no renewal
   const connected = await connectToProxy({
     proxies: [storedAddress(network.description.proxy.clients)],
     identity: identity.current(),
-    verifyProxy: createVerifyPeer(network.policy('proxy'), { clock: context.clock }),
+    verifyProxy: attestation.verifyPeer('proxy'),
     accounts: unpaidAccounts(identity.publicKey),
     isTest: true,
     timeoutMs: leftMs(),
@@ -51,7 +51,7 @@ export function evidenceOf({ peer, address, session }: ConnectedProxy): JsonValu
   return {
     proxy: {
       address, evidence: peer.evidence, simulated: peer.evidence === 'simulated', imageHash: toHex(peer.imageHash), tlsPublicKey: toHex(peer.publicKey),
-      protocolVersion: session.version, checks: (peer.checks ?? []).map(({ name, detail }) => ({ name, detail })),
+      protocolVersion: session.version, checks: (peer.checks ?? []).map((check) => ({ ...check })),
     },
   };
 }

@@ -1,10 +1,9 @@
 // `cocoon node start`: loads a model and serves it through the network's proxies until it is stopped.
 import { availableParallelism } from 'node:os';
-import { createTlsIdentity } from '../tee/tls-identity.ts';
-import { createVerifyPeer } from '../tee/verify-peer.ts';
 import { loadLlamaEngine } from '../node/llama-engine.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
+import { createAttestation, localAttestation } from './attestation.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { roleNetwork } from './network.ts';
 import { servedModel } from './served-model.ts';
@@ -96,22 +95,22 @@ async function loadEngine({ context, options, out }: Invocation, engineSettings:
 }
 
 /** Joins the network with a loaded engine; resolves when a proxy has accepted the node. The engine is the caller's to close when this rejects. */
-async function serve({ context, options }: Invocation, network: RoleNetwork, { engine, model }: LoadedModel, log: Log): Promise<RunningRole> {
+async function serve({ context, options, settings }: Invocation, network: RoleNetwork, { engine, model }: LoadedModel, log: Log): Promise<RunningRole> {
   const { price, proxy }: NodeStartOptions = options;
   const { signal, clock } = context;
-  const identity = await createTlsIdentity({
-    clock, evidence: network.evidence, attester: network.attester, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
-  });
+  const attestation = await createAttestation({ ...localAttestation(network), settings, context, log });
+  const identity = await attestation.identity('worker');
   const node = startNode({
     engine, model: model.fullName, coefficient: price ?? DEFAULT_PRICE,
     proxies: distinct(proxy ?? [storedAddress(network.description.proxy.workers)]),
     identity: () => identity.current(),
-    verifyProxy: createVerifyPeer(network.policy('proxy'), { clock }),
+    verifyProxy: attestation.verifyPeer('proxy'),
     accounts: unpaidAccounts(identity.publicKey), isTest: true, clock, log,
   });
   const close = async (): Promise<void> => {
     identity.close();
     await node.close();
+    attestation.close();
   };
   const stop = (): void => { void close().catch(() => {}); }; // the wait for `ready` below tells
   signal.addEventListener('abort', stop, { once: true });
@@ -128,7 +127,7 @@ async function serve({ context, options }: Invocation, network: RoleNetwork, { e
   return {
     facts: {
       model: model.fullName, backend, threads: String(threads), parallel: String(sequences), ctx: String(contextSize),
-      proxies: [...node.states().keys()].join(','), evidence: 'simulated',
+      proxies: [...node.states().keys()].join(','), evidence: identity.evidence,
     },
     ended: node.ended,
     watch: (changed) => node.watch(changed),

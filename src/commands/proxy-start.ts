@@ -2,8 +2,7 @@
 import { startProxy } from '../proxy/proxy.ts';
 import { unpaidAccounts } from '../proxy/unpaid-accounts.ts';
 import { equalBytes } from '../core/bytes.ts';
-import { createTlsIdentity } from '../tee/tls-identity.ts';
-import { createVerifyPeer } from '../tee/verify-peer.ts';
+import { createAttestation, localAttestation } from './attestation.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { roleNetwork } from './network.ts';
 import { listenAddress, storedAddress, wholeNumber } from './values.ts';
@@ -32,18 +31,17 @@ export async function run(invocation: Invocation): Promise<void> {
   const options: ProxyStartOptions = invocation.options;
   await runDaemon('proxy', invocation, async (log) => {
     const network = await roleNetwork(settings, context, 'proxy');
-    const identity = await createTlsIdentity({
-      clock: context.clock, evidence: network.evidence, attester: network.attester, onError: (error) => log.error('certificate not renewed', { error: String(error) }),
-    });
-    const workerPolicy = network.policy('worker');
+    const local = localAttestation(network);
+    const attestation = await createAttestation({ ...local, settings, context, log });
+    const identity = await attestation.identity('proxy');
     const proxy = await startProxy({
       clients: options.clients ?? storedAddress(network.description.proxy.clients),
       workers: options.workers ?? storedAddress(network.description.proxy.workers),
       identity: () => identity.current(),
-      verifyClient: createVerifyPeer({ kind: 'any' }, { clock: context.clock }),
-      verifyWorker: createVerifyPeer(workerPolicy, { clock: context.clock }),
+      verifyClient: attestation.verifyPeer('client'),
+      verifyWorker: attestation.verifyPeer('worker'),
       rules: {
-        imageAllowed: (hash) => workerPolicy.imageHashes.some((allowed) => equalBytes(allowed, hash)),
+        imageAllowed: (hash) => local.imageLists.allowed('worker').imageHashes.some((allowed) => equalBytes(allowed, hash)),
         // A local network has no list of models: whoever can start a node there owns the machine.
         modelAllowed: () => true,
       },
@@ -55,11 +53,12 @@ export async function run(invocation: Invocation): Promise<void> {
       throw error;
     });
     return {
-      facts: { clients: proxy.clientAddress, workers: proxy.workerAddress, evidence: 'simulated' },
+      facts: { clients: proxy.clientAddress, workers: proxy.workerAddress, evidence: identity.evidence },
       ended: new Promise(() => {}), // only a signal ends a proxy
       close: async () => {
         identity.close();
         await proxy.close();
+        attestation.close();
       },
     };
   });
