@@ -59,7 +59,7 @@ export function createFreshness(rules: FreshnessRules): PeerFreshness {
       const gpu = gpus.length === 0 ? null : await rules.judgeGpus(gpus, question, signal);
       rules.record([
         ...judged.checks, ...gpu?.checks ?? [],
-        { name: 'freshness', detail: `evidence made for this connection and the nonce ${toHex(question.nonce)}${gpu === null ? '' : ', and bound to that of the GPUs'}` },
+        { name: 'freshness', detail: `evidence made for this connection${gpu === null ? '' : ', together with that of the GPUs'}` },
       ]);
       rules.keep(judged.shown);
       if (gpu !== null) rules.keep(gpu.shown);
