@@ -28,14 +28,18 @@ export function declareDaemon(command: Command): void {
   command.option('--run-file <file>', 'where this process says that it runs (default: run/ROLE.json in the home directory)');
 }
 
+/** Where a daemon of this role says that it runs. */
+export const recordPath = ({ settings, context, options }: Pick<Invocation, 'settings' | 'context' | 'options'>, role: string): string =>
+  typeof options['runFile'] === 'string' ? resolve(context.cwd, options['runFile']) : join(settings.home, 'run', `${role}.json`);
+
 /** How long to wait for another process that is claiming the same record. */
 const CLAIM_MS = 5_000;
 
 /** Runs until a signal or until the role ends. Throws what ended it: the signal's error, or the role's. */
 export async function runDaemon(role: string, invocation: Invocation, start: (log: Log) => Promise<RunningRole>): Promise<void> {
-  const { settings, context, options, out } = invocation;
+  const { settings, context, out } = invocation;
   const { signal } = context;
-  const path = typeof options['runFile'] === 'string' ? resolve(context.cwd, options['runFile']) : join(settings.home, 'run', `${role}.json`);
+  const path = recordPath(invocation, role);
   const record = daemonRecord(path, role, context.clock);
   await record.claim(signal);
   let running: RunningRole | undefined;

@@ -3,8 +3,10 @@
 import { randomBytes } from 'node:crypto';
 import { toHex } from '../core/bytes.ts';
 import { NetworkError, RemoteError } from '../core/errors.ts';
+import { baseName } from './nodes.ts';
 import { relay } from './relay.ts';
 import type { CocoonError } from '../core/errors.ts';
+import type { Node } from './nodes.ts';
 import type { RelayDeps } from './relay.ts';
 import type { AdmittedClient, ClientGate } from '../wire/client-acceptor.ts';
 import type { AdmittedWorker, WorkerGate } from '../wire/worker-acceptor.ts';
@@ -100,8 +102,15 @@ export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
           node.coefficient = coefficient;
         },
         paymentStatus: () => account.status(),
+        explain: () => explanationFor(deps, node),
         roundTrip: (ms) => deps.chooser.observed({ kind: 'round-trip', node, nowMs: deps.clock.now(), ms }),
       };
     },
   };
+}
+
+/** What one node may know of why it was or was not chosen, with bigints as text. */
+function explanationFor({ chooser, nodes, clock }: RelayDeps, node: Node): string {
+  const view = chooser.viewFor(node, nodes.of(baseName(node.model)) ?? [], clock.now());
+  return JSON.stringify(view, (_key, value: unknown) => typeof value === 'bigint' ? value.toString() : value);
 }

@@ -1,6 +1,7 @@
 // Which version of the application protocol two ends speak (WIRE.md section 9.1, WIRE-2026-04.md section 1), and what
 // each version adds. The proxy chooses; it refuses with 621 when the ranges do not meet. Numbers 0 to 4 are the
-// network's; 5 and 6 are ours: 5 adds cancellation of one request, 6 fresh evidence of attested sides (fresh-attestation.ts).
+// network's; 5 to 7 are ours: 5 adds cancellation of one request, 6 fresh evidence of attested sides (fresh-attestation.ts), 7 a
+// worker's question why it was or was not chosen.
 // They are only ever chosen when both ends offer them.
 import { NetworkError, RemoteError } from '../core/errors.ts';
 import { PROTOCOL_VIOLATION } from './remote-codes.ts';
@@ -12,11 +13,11 @@ export interface VersionRange {
 }
 
 /** What a proxy accepts: everything from the first version on. */
-export const PROXY_VERSIONS: VersionRange = { min: 0, max: 6 };
+export const PROXY_VERSIONS: VersionRange = { min: 0, max: 7 };
 /** What our client offers. The minimum stays at 1, so that proxies which only know 0 to 2 accept it. */
-export const CLIENT_VERSIONS: VersionRange = { min: 1, max: 6 };
+export const CLIENT_VERSIONS: VersionRange = { min: 1, max: 7 };
 /** What our worker offers, for the same reason. */
-export const WORKER_VERSIONS: VersionRange = { min: 1, max: 6 };
+export const WORKER_VERSIONS: VersionRange = { min: 1, max: 7 };
 
 /** What a chosen version allows; each is false where the version is too low. */
 export interface Capabilities {
@@ -32,6 +33,8 @@ export interface Capabilities {
   readonly cancellation: boolean;
   /** 6: `attest.challenge`, mandatory for every side with evidence. */
   readonly freshAttestation: boolean;
+  /** 7: `cocoon.explainChoice` from a worker. */
+  readonly choiceExplanation: boolean;
 }
 
 export function capabilitiesOf(version: number): Capabilities {
@@ -42,6 +45,7 @@ export function capabilitiesOf(version: number): Capabilities {
     machineDescription: version >= 4,
     cancellation: version >= 5,
     freshAttestation: version >= 6,
+    choiceExplanation: version >= 7,
   };
 }
 

@@ -14,7 +14,7 @@ import { challengePeer, MAX_FRESH_FRAME_BYTES, Responder } from './fresh-attesta
 import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
 import { counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
-import { failureOf, PROTOCOL_VIOLATION } from './remote-codes.ts';
+import { failureOf, NOT_READY, PROTOCOL_VIOLATION } from './remote-codes.ts';
 import {
   bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, sendOver, wrongConstructor,
 } from './session-common.ts';
@@ -29,6 +29,7 @@ import { checkCoefficient, checkParams } from './worker-params.ts';
 import type { WorkerHello } from './worker-params.ts';
 import { relay, runMessage } from './worker-run.ts';
 import type { RunOutcome, RunRequest } from './worker-run.ts';
+import { MAX_EXPLANATION_BYTES } from './worker-session.ts';
 import type { WorkerBalance } from './worker-session.ts';
 
 export type { WorkerHello } from './worker-params.ts';
@@ -70,6 +71,8 @@ export interface AdmittedWorker {
   paymentStatus(): PaymentStatus | Promise<PaymentStatus>;
   /** A measured round trip of the connection, at once when it is ready and then about every 15 seconds; from version 5 on. */
   roundTrip?(ms: number): void;
+  /** Why this worker was or was not chosen, as JSON text; from version 7 on. Tells nothing about any other worker but ranks and medians. */
+  explain?(): string;
 }
 
 /** The decisions that the acceptor leaves to the proxy. RemoteError gives the peer its code and text; then the connection closes. */
@@ -99,6 +102,8 @@ const DEFAULT_STEP_MS = 60_000;
 const DEFAULT_CANCEL_GRACE_MS = 5_000;
 /** Between two measurements of the round trip. */
 const ROUND_TRIP_EVERY_MS = 15_000;
+/** A worker may ask for an explanation this often: each one looks at all nodes of its model. */
+const EXPLAIN_EVERY_MS = 1_000;
 /** What the comparison says when the extended one is to follow; any number but 0 does. */
 const NOT_AGREED = 1;
 
@@ -125,6 +130,7 @@ class WorkerAcceptor implements WorkerLink {
   /** The proxy is told of readiness after the answer of the last step has left; changes until then are kept here. */
   #disabled = true;
   #announced = false;
+  #explainFromMs = 0;
   #stopStepTimer: () => void = () => undefined;
 
   constructor(connection: Connection, gate: WorkerGate, options: WorkerAcceptorOptions) {
@@ -213,10 +219,22 @@ class WorkerAcceptor implements WorkerLink {
       case 'worker.updatePaymentStatus':
         if (this.#phase !== 'ready' || this.#worker === null) throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non-ready connection');
         return { _: 'worker.paymentStatus', ...toPaymentFields(await this.#worker.paymentStatus()) };
+      case 'cocoon.explainChoice': return this.#explain();
       default:
         if (query._.startsWith('client.')) throw new RemoteError(PROTOCOL_VIOLATION, 'client request from non client');
         throw lostPromise();
     }
+  }
+
+  #explain(): TlObject {
+    if (this.#capabilities?.choiceExplanation !== true || this.#worker?.explain === undefined) throw lostPromise();
+    if (this.#phase !== 'ready') throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non-ready connection');
+    const nowMs = performance.now();
+    if (nowMs < this.#explainFromMs) throw new RemoteError(NOT_READY, 'explanations are given once a second');
+    this.#explainFromMs = nowMs + EXPLAIN_EVERY_MS;
+    const json = new TextEncoder().encode(this.#worker.explain());
+    if (json.length > MAX_EXPLANATION_BYTES) throw new CocoonError('E_INTERNAL', `explanation has ${json.length} bytes, expected at most ${MAX_EXPLANATION_BYTES}`);
+    return { _: 'cocoon.choiceExplanation', json };
   }
 
   /** A step of the handshake, allowed in one state only: whatever goes wrong is told to the worker, then the connection closes. */

@@ -571,3 +571,52 @@ describe('WorkerLink.run: a worker that misbehaves', () => {
     expect(await link.run(REQUEST, recorder().sink, NEVER)).toMatchObject({ kind: 'ended', info: { tokens: INFO.tokens } });
   });
 });
+
+describe('explainChoice: a worker asks why it was or was not chosen', () => {
+  const explaining = (json: string): FakeWorkerGate => {
+    const gate = workerGate();
+    return { ...gate, admit: async (hello, link) => ({ ...await gate.admit(hello, link), explain: () => json }) };
+  };
+
+  it('version 7: the proxy answers with its text, once a second', async () => {
+    const { session } = await connected({ gate: explaining('{"chosen":1}') });
+    expect(session.version).toBeGreaterThanOrEqual(7);
+    expect(await session.explainChoice()).toBe('{"chosen":1}');
+    await expect(session.explainChoice()).rejects.toMatchObject({ remoteCode: 651 });
+  });
+
+  it.each([1, 5, 6])('version %i: null, and nothing is sent', async (version) => {
+    const { session, pair } = await connected({ gate: explaining('{}'), options: { versions: { min: 1, max: version } } });
+    expect(await session.explainChoice()).toBeNull();
+    // Whoever asks all the same is told what is told of every unknown query.
+    await expect(pair.dialer.query({ _: 'cocoon.explainChoice' }, { timeoutMs: 1000 })).rejects.toMatchObject({ remoteCode: 0 });
+  });
+
+  it('an explanation that is too long is refused on both sides', async () => {
+    const { session } = await connected({ gate: explaining('x'.repeat(16 * 1024 + 1)) });
+    await expect(session.explainChoice()).rejects.toMatchObject({ remoteCode: 601 });
+    const timers = manualTimers();
+    const pair = connectionPair({ timers });
+    const answers: Partial<Record<TlFunction['_'], TlObject>> = {
+      'worker.connectToProxy': {
+        _: 'worker.connectedToProxy', worker_sc_address: 'w',
+        params: { _: 'proxy.params', flags: 3, proxy_public_key: new Uint8Array(32), proxy_owner_address: 'o', proxy_sc_address: 'p', is_test: true, proto_version: 7 },
+      },
+      'worker.compareBalanceWithProxy': {
+        _: 'worker.compareBalanceWithProxyResult', signed_payment: { _: 'proxy.signedPaymentEmpty' }, tokens_committed_to_db: 0n, max_tokens: 0n, error_code: 0,
+      },
+      'worker.proxyHandshakeComplete': { _: 'worker.proxyHandshakeCompleted' },
+      'cocoon.explainChoice': { _: 'cocoon.choiceExplanation', json: new Uint8Array(16 * 1024 + 1) },
+    };
+    pair.acceptor.handle({
+      onQuery: async ({ _ }) => {
+        const answer = answers[_];
+        if (answer === undefined) throw new RemoteError(0, _);
+        return answer;
+      },
+      onPacket: () => undefined,
+    });
+    const told = await openWorkerSession(pair.dialer, workerPort(), { ...workerOptions, timers });
+    await expect(told.explainChoice()).rejects.toMatchObject({ code: 'E_PROTOCOL' });
+  });
+});

@@ -210,6 +210,7 @@ keyManager.getProxyPrivateKeys@2025-12 min_config_version:int = keyManager.Priva
 /**
  * Ours, not the network's, by the protocol version (versions.ts) that brought them; never sent to a peer of a lower one.
  * 5: one-way messages that cancel a request. 6: answers to `attest.challenge` (fresh-attestation.ts).
+ * 7: the answer to `cocoon.explainChoice`.
  */
 export const EXTENSIONS = `
 client.cancelQuery request_id:int256 = client.CancelQuery;
@@ -217,9 +218,11 @@ proxy.cancelQuery request_id:int256 = proxy.CancelQuery;
 attest.tdx quote:bytes gpus:bytes = attest.Evidence;
 attest.sevSnp report:bytes vek:bytes gpus:bytes = attest.Evidence;
 attest.simulated evidence:bytes gpus:bytes = attest.Evidence;
+cocoon.choiceExplanation json:bytes = cocoon.ChoiceExplanation;
 `;
 
-/** Queries of ours. 6: asks the other side for evidence that was made for this nonce and this TLS session. */
+/** Queries of ours. 6: asks the other side for evidence that was made for this nonce and this TLS session. 7: a worker asks why it was or was not chosen. */
 export const EXTENSION_FUNCTIONS = `
 attest.challenge nonce:int256 = attest.Evidence;
+cocoon.explainChoice = cocoon.ChoiceExplanation;
 `;

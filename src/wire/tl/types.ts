@@ -965,6 +965,12 @@ export interface AttestSimulated {
   readonly gpus: Uint8Array;
 }
 
+/** `cocoon.choiceExplanation` of `cocoon.ChoiceExplanation`. */
+export interface CocoonChoiceExplanation {
+  readonly _: 'cocoon.choiceExplanation';
+  readonly json: Uint8Array;
+}
+
 /** `test.query`, answered by `test.Answer`. */
 export interface TestQuery {
   readonly _: 'test.query';
@@ -1146,6 +1152,11 @@ export interface AttestChallenge {
   readonly nonce: Uint8Array;
 }
 
+/** `cocoon.explainChoice`, answered by `cocoon.ChoiceExplanation`. */
+export interface CocoonExplainChoice {
+  readonly _: 'cocoon.explainChoice';
+}
+
 /** Objects by constructor name. */
 export interface TlObjectByName {
   'tcp.ping': TcpPing;
@@ -1239,6 +1250,7 @@ export interface TlObjectByName {
   'attest.tdx': AttestTdx;
   'attest.sevSnp': AttestSevSnp;
   'attest.simulated': AttestSimulated;
+  'cocoon.choiceExplanation': CocoonChoiceExplanation;
 }
 
 /** Functions by constructor name. */
@@ -1267,6 +1279,7 @@ export interface TlFunctionByName {
   'keyManager.getWorkerPrivateKeys@2025-12': KeyManagerGetWorkerPrivateKeys202512;
   'keyManager.getProxyPrivateKeys@2025-12': KeyManagerGetProxyPrivateKeys202512;
   'attest.challenge': AttestChallenge;
+  'cocoon.explainChoice': CocoonExplainChoice;
 }
 
 /** The constructors of each type, as they travel where the type is boxed. */
@@ -1329,6 +1342,7 @@ export interface TlByType {
   'client.CancelQuery': ClientCancelQuery;
   'proxy.CancelQuery': ProxyCancelQuery;
   'attest.Evidence': AttestTdx | AttestSevSnp | AttestSimulated;
+  'cocoon.ChoiceExplanation': CocoonChoiceExplanation;
 }
 
 /** The type that the schema gives for the answer of each function. */
@@ -1357,6 +1371,7 @@ export interface TlResultByName {
   'keyManager.getWorkerPrivateKeys@2025-12': TlByType['keyManager.PrivateKeys'];
   'keyManager.getProxyPrivateKeys@2025-12': TlByType['keyManager.PrivateKeys'];
   'attest.challenge': TlByType['attest.Evidence'];
+  'cocoon.explainChoice': TlByType['cocoon.ChoiceExplanation'];
 }
 
 export interface TlByName extends TlObjectByName, TlFunctionByName {}
