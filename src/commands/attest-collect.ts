@@ -37,7 +37,7 @@ export async function run(invocation: Invocation): Promise<void> {
   // A key for this one collection: what it has signed shows that all parts belong together.
   const bundle = await collectBundle(
     { keys: generateTlsKeys(), gpus, collateral: withCollateral, ...(nonce !== undefined && { nonce }), intel: intelService(settings, options) },
-    { source: collateralSource(invocation, options), timeoutMs: settings.durationMs('timeout'), signal: context.signal },
+    { source: collateralSource(invocation, options), ...(context.systemFiles !== undefined && { kernel: context.systemFiles }), timeoutMs: settings.durationMs('timeout'), signal: context.signal },
   );
   const text = `${JSON.stringify(bundle, null, 2)}\n`;
   if (file !== undefined) await writeFileAtomic(resolve(context.cwd, file), text, { mode: 0o644 });

@@ -26,6 +26,22 @@ export interface Prompts {
   confirm(question: string): Promise<boolean>;
 }
 
+/**
+ * Files and folders of the running system that attestation evidence comes from. Every failure is an Error whose `code` is that
+ * of the system call (`EBUSY`); `EFBIG` for a file that is larger than allowed.
+ */
+export interface SystemFiles {
+  /** The whole content of a file, at most `maxBytes`. May block until hardware has answered. */
+  read(path: string, maxBytes: number): Promise<Uint8Array>;
+  /** One write of all bytes; binary attributes of configfs take effect when the file is closed. */
+  write(path: string, data: Uint8Array): Promise<void>;
+  makeFolder(path: string): Promise<void>;
+  removeFolder(path: string): Promise<void>;
+  exists(path: string): Promise<boolean>;
+  /** Version of the running kernel, as `6.8.0-45-generic`. */
+  release(): string;
+}
+
 export interface Context {
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -41,6 +57,8 @@ export interface Context {
   readonly clock: Clock;
   /** Aborted by SIGINT and SIGTERM; the reason is the InterruptedError that ends the command. */
   readonly signal: AbortSignal;
+  /** For tests: a system that is a TEE or none. Absent: the running one. */
+  readonly systemFiles?: SystemFiles;
   /** How to start this very program again as another process: executable and leading arguments. */
   readonly self: { readonly command: string; readonly args: readonly string[] };
 }

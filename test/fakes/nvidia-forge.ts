@@ -35,10 +35,10 @@ export interface NvidiaPki {
 }
 
 export function makePki(): NvidiaPki {
-  const deviceRoot = authority('Example Device Root');
+  const deviceRoot = authority('Example Device Identity Root');
   const deviceCa = authority('Example Identity', deviceRoot, 101);
   const provisioner = authority('Example Provisioner', deviceCa, 102);
-  const rimRoot = authority('Example Manifest Root');
+  const rimRoot = authority('Example CoRIM Root');
   const rimCa = authority('Example Manifest CA', rimRoot, 103);
   const key = ecKey();
   const rimSigner = { name: 'Example Signer', key, der: makeX509({ subject: 'Example Signer', key, issuer: rimCa, serial: 104, extensions: LEAF_EXTENSIONS, ...WINDOW }) };

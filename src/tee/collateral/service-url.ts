@@ -44,6 +44,7 @@ export function mirroring(mirrors: Mirrors): (url: string) => string {
   });
   return (url) => {
     const rule = rules.find(([service]) => url === service || url.startsWith(`${service}/`));
-    return rule === undefined ? url : `${rule[1]}${url.slice(rule[0].length)}`;
+    // A service without paths of its own is asked at exactly the address that is given.
+    return rule === undefined ? url : `${rule[1]}${url.slice(rule[0].length).replace(/^\/$/, '')}`;
   };
 }

@@ -3,20 +3,10 @@
 import { constants } from 'node:fs';
 import { access, mkdir, open, rmdir } from 'node:fs/promises';
 import { release } from 'node:os';
+import type { SystemFiles } from '../../core/context.ts';
 import { systemErrorCode } from '../../core/files.ts';
 
-/** Every failure is an Error whose `code` is that of the system call (`EBUSY`); `EFBIG` for a file that is larger than allowed. */
-export interface TeeKernel {
-  /** The whole content of a file, at most `maxBytes`. May block until hardware has answered. */
-  read(path: string, maxBytes: number): Promise<Uint8Array>;
-  /** One write of all bytes; binary attributes of configfs take effect when the file is closed. */
-  write(path: string, data: Uint8Array): Promise<void>;
-  makeFolder(path: string): Promise<void>;
-  removeFolder(path: string): Promise<void>;
-  exists(path: string): Promise<boolean>;
-  /** Version of the running kernel, as `6.8.0-45-generic`. */
-  release(): string;
-}
+export type TeeKernel = SystemFiles;
 
 const CHUNK_BYTES = 65_536;
 
