@@ -4,8 +4,10 @@ import { formatAddress } from '../wire/address.ts';
 import { acceptClient } from '../wire/client-acceptor.ts';
 import { listen } from '../wire/listen.ts';
 import { acceptWorker } from '../wire/worker-acceptor.ts';
+import { createCanaries } from './canaries.ts';
 import { clientGate, workerGate } from './gates.ts';
 import { NodeRegistry } from './nodes.ts';
+import { CanaryPolicy } from './routing/canaries.ts';
 import { createChooser } from './routing/create-chooser.ts';
 import { Pending } from './settlements.ts';
 import type { Accounts } from './accounts.ts';
@@ -73,7 +75,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const nodes = new NodeRegistry();
   const pending = new Pending();
   const chooser = createChooser({ random: Math.random, ...options.routing });
-  const deps: RelayDeps = { accounts: options.accounts, nodes, chooser, pending, clock: options.clock, log };
+  const base = { accounts: options.accounts, nodes, chooser, pending, clock: options.clock, log };
+  const canaries = createCanaries(base, new CanaryPolicy({ random: Math.random }));
+  const deps: RelayDeps = { ...base, canaries };
   const forClients = clientGate(deps);
   const forWorkers = workerGate(deps, options.rules);
   const common = { identity, powDifficultyBits, log, ...options.listening };
@@ -103,6 +107,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     explain: (limit) => chooser.explain(limit),
     // Clients first: their requests are cancelled at the nodes while those are still there to say what was used.
     close: () => closing ??= (async () => {
+      canaries.close();
       await clients.close();
       await pending.idle(CANCEL_WAIT_MS);
       await workers.close();

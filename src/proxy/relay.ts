@@ -10,27 +10,22 @@ import { Attempt } from './attempt.ts';
 import { limitRequest } from './request-limits.ts';
 import { settle } from './settlements.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Log } from '../core/log.ts';
 import type { TokenMultipliers } from '../openai/token-price.ts';
 import type { AnswerSink, FinalInfo, HttpHead } from '../wire/answer.ts';
 import type { ClientLink, ClientRequest } from '../wire/client-acceptor.ts';
 import type { RunOutcome } from '../wire/worker-acceptor.ts';
-import type { Accounts, ClientAccount, Reservation } from './accounts.ts';
+import type { ClientAccount, Reservation } from './accounts.ts';
 import type { Failure } from './attempt.ts';
+import type { Canaries } from './canaries.ts';
 import type { Bill, Terms } from './charge.ts';
-import type { Node, NodeRegistry } from './nodes.ts';
+import type { ProxyDeps } from './deps.ts';
+import type { Node } from './nodes.ts';
 import type { LimitedRequest } from './request-limits.ts';
-import type { Chooser, Choice, TokenCounts } from './routing/chooser.ts';
-import type { Pending } from './settlements.ts';
+import type { Choice, TokenCounts } from './routing/chooser.ts';
 
-export interface RelayDeps {
-  readonly accounts: Accounts;
-  readonly nodes: NodeRegistry;
-  readonly chooser: Chooser;
-  /** Requests and their bookings that are under way. */
-  readonly pending: Pending;
-  readonly clock: Clock;
-  readonly log: Log;
+export interface RelayDeps extends ProxyDeps {
+  /** Told of each answer that was complete; null: no questions are asked. */
+  readonly canaries: Canaries | null;
 }
 
 /** Nodes that one request may be tried at. */
@@ -206,8 +201,10 @@ function observeEnd(job: Job, { node, choice }: Seat, attempt: Attempt, outcome:
   const { deps, signal } = job;
   const nowMs = deps.clock.now();
   const kind = outcome?.kind ?? 'failed';
-  if (kind === 'ended') deps.chooser.observed({ kind: 'finished', choice: choice.id, nowMs, tokens: countsOf(job, node, attempt, outcome?.info ?? null) });
-  else {
+  if (kind === 'ended') {
+    deps.chooser.observed({ kind: 'finished', choice: choice.id, nowMs, tokens: countsOf(job, node, attempt, outcome?.info ?? null) });
+    deps.canaries?.routed(job.request.model);
+  } else {
     const timedOut = signal.aborted && asCocoonError(signal.reason).code === 'E_TIMEOUT';
     const failure = timedOut ? 'timeout' : kind === 'cancelled' ? 'cancelled' : node.link.state === 'closed' ? 'lost' : 'error';
     deps.chooser.observed({ kind: 'failed', choice: choice.id, nowMs, failure });

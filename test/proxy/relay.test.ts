@@ -77,7 +77,7 @@ async function scripted(runs: Run | readonly Run[], changes: Changes = {}) {
   const link = { remoteAddress: 'x:1', requestPayment } as unknown as ClientLink;
   const pending = new Pending();
   let now = 5_000;
-  const deps = { accounts, nodes, chooser, pending, clock: { now: () => now }, log: silentLog };
+  const deps = { accounts, nodes, chooser, pending, canaries: null, clock: { now: () => now }, log: silentLog };
   const error = await relay(deps, client, link, { ...REQUEST, ...changes.request }, sink, changes.signal ?? new AbortController().signal)
     .then(() => null, (thrown: unknown) => thrown);
   await pending.idle();
