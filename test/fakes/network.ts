@@ -1,8 +1,6 @@
 // A whole network in one process over real loopback TCP and TLS: its own key in a temporary home, a proxy (no proof of
 // work), nodes whose engines are scripted, clients. `close` ends everything and removes the home.
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, connect as connectTcp } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unpaidAccounts as clientAccounts } from '../../src/client/accounts.ts';
@@ -22,6 +20,7 @@ import { unpaidAccounts as proxyAccounts } from '../../src/proxy/unpaid-accounts
 import { createTlsIdentity } from '../../src/tee/tls-identity.ts';
 import { createVerifyPeer } from '../../src/tee/verify-peer.ts';
 import { dial } from '../../src/wire/dial.ts';
+import { forward } from './forwarder.ts';
 import { createInstantEngine } from './instant-engine.ts';
 import type { Answer, AskOptions, Question } from '../../src/client/chat.ts';
 import type { ConnectedProxy } from '../../src/client/connect.ts';
@@ -32,6 +31,7 @@ import type { CertificateEvidence } from '../../src/tee/certificate-evidence.ts'
 import type { Policy as AnyKind, TeePolicy } from '../../src/tee/policy.ts';
 import type { Connection } from '../../src/wire/connection.ts';
 import type { VersionRange } from '../../src/wire/versions.ts';
+import type { Forwarder } from './forwarder.ts';
 import type { InstantEngine, InstantEngineOptions } from './instant-engine.ts';
 
 /** Of the network's images; the version of test/fakes/context.ts. */
@@ -98,13 +98,6 @@ export interface TestNetwork {
   /** A way to an address that can be cut or held up. */
   forward(to: HostPort): Promise<Forwarder>;
   close(): Promise<void>;
-}
-
-export interface Forwarder extends HostPort {
-  /** Breaks all connections, without a word to either side. */
-  cut(): void;
-  /** Passes nothing on towards the one who dialled, or goes on. */
-  hold(held: boolean): void;
 }
 
 const address = (text: string): HostPort => ({ host: text.slice(0, text.lastIndexOf(':')), port: Number(text.slice(text.lastIndexOf(':') + 1)) });
@@ -200,46 +193,6 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
 
 function proxyNodes(proxy: Proxy | null): ReturnType<Proxy['status']>['nodes'] {
   return proxy === null ? [] : proxy.status().nodes;
-}
-
-async function forward(to: HostPort): Promise<Forwarder & { close(): Promise<void> }> {
-  const pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
-  let held = false;
-  const server = createServer((near) => {
-    const far = connectTcp(to);
-    const pair = { near, far };
-    pairs.add(pair);
-    const end = (): void => {
-      pairs.delete(pair);
-      near.destroy();
-      far.destroy();
-    };
-    for (const socket of [near, far]) socket.on('error', end).on('close', end);
-    near.pipe(far);
-    far.pipe(near);
-    if (held) far.pause();
-  });
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
-  const cut = (): void => {
-    for (const { near, far } of pairs) {
-      near.destroy();
-      far.destroy();
-    }
-  };
-  return {
-    host: '127.0.0.1', port: (server.address() as AddressInfo).port, cut,
-    hold(now) {
-      held = now;
-      for (const { near, far } of pairs) {
-        if (now) far.unpipe(near).pause();
-        else far.pipe(near);
-      }
-    },
-    close: async () => {
-      cut();
-      await new Promise((resolve) => { server.close(resolve); });
-    },
-  };
 }
 
 /** Waits for `test` to hold; fails after `withinMs`. */
