@@ -78,7 +78,7 @@ export function forge(options: ForgeOptions = {}): Forged {
   const tdx = body !== 'sgx';
   const names = { root: commonName('Test SGX Root CA'), intermediate: commonName('Test SGX PCK Platform CA'), pck: commonName('Test SGX PCK Certificate'), signer: commonName('Test SGX TCB Signing') };
   const c = options.certificates ?? {};
-  const root = makeCertificate({ key: pki.root, signer: pki.root, subject: names.root, issuer: names.root, serial: 1001, isCa: true, pathLength: 1, ...c.root });
+  const root = c.root === undefined ? rootOf(pki, names.root) : makeRoot(pki, names.root, c.root);
   const intermediate = makeCertificate({ key: pki.intermediate, signer: pki.root, subject: names.intermediate, issuer: names.root, serial: 1002, isCa: true, pathLength: 0, ...c.intermediate });
   const signer = makeCertificate({ key: pki.signer, signer: pki.root, subject: names.signer, issuer: names.root, serial: 1003, ...c.signer });
   const pck = makeCertificate({
@@ -104,6 +104,17 @@ export function forge(options: ForgeOptions = {}): Forged {
   options.collateral?.(collateral);
   const pckText = Buffer.concat([Buffer.from(pem(...(options.chain?.(chain) ?? chain))), options.pckSuffix ?? Buffer.alloc(0)]);
   return { quote: makeQuote(options, pki, body, pckText), collateral, root, nowMs: NOW_MS };
+}
+
+const makeRoot = (pki: Pki, name: Uint8Array, changes: CertificateOverrides): Uint8Array =>
+  makeCertificate({ key: pki.root, signer: pki.root, subject: name, issuer: name, serial: 1001, isCa: true, pathLength: 1, ...changes });
+
+const roots = new WeakMap<Pki, Uint8Array>();
+/** The same bytes for every forge of one PKI, so that evidence of one and collateral of another fit together. */
+function rootOf(pki: Pki, name: Uint8Array): Uint8Array {
+  const root = roots.get(pki) ?? makeRoot(pki, name, {});
+  roots.set(pki, root);
+  return root;
 }
 
 let shared: Pki | undefined;
