@@ -92,15 +92,19 @@ export function claimData(rows: readonly ClaimRow[]): JsonValue {
     accruedNano: nano(accruedNano), signedNano: nano(signedNano), claimedNano: nano(claimedNano),
     accruedTokens: entry.countedTokens.toString(), signedTokens: entry.signedTokens.toString(), claimedTokens: claimedTokens.toString(),
     toClaimNano: nano(payout?.payoutNano ?? 0n), feesNano: feesNano.toString(), netNano: ((payout?.payoutNano ?? 0n) - feesNano).toString(),
-    last: payout?.last ?? false, owner: payout?.owner.toRawString() ?? null, reason,
+    newContractNano: (payout?.deployNano ?? 0n).toString(), last: payout?.last ?? false, owner: payout?.owner.toRawString() ?? null, reason,
   }));
 }
+
+const noteOf = (payout: Payout | null): string => [
+  ...(payout?.last === true ? ['last payout'] : []), ...(payout !== null && payout.deployNano > 0n ? [`and ${formatTon(payout.deployNano)} for a new contract`] : []),
+].join(', ');
 
 /** All amounts in TON. */
 export function renderClaims(rows: readonly ClaimRow[], network: ChainNetwork): Promise<string> {
   return renderTable(['PROXY', 'ACCRUED', 'SIGNED', 'CLAIMED', 'TO CLAIM', 'FEE', 'NET', 'NOTE'], rows.map(({ entry, accruedNano, signedNano, claimedNano, payout, feesNano, reason }) => [
     showContract(entry.proxy, network), ton(accruedNano), ton(signedNano), ton(claimedNano),
     ...(payout === null ? ['0', '-', '-'] : [ton(payout.payoutNano), ton(feesNano), ton(payout.payoutNano - feesNano)]),
-    reason ?? (payout?.last === true ? 'last payout' : ''),
+    reason ?? noteOf(payout),
   ]));
 }

@@ -1,17 +1,25 @@
-// Connects a command to the network as a client: a fresh key for this one run, the network's proxies, the checks.
+// Connects a command to the network as a client: a fresh TLS key for this one run, the network's proxies, the checks, and on a
+// network with contracts the wallet that pays.
+import { createHash } from 'node:crypto';
 import { connectToProxy } from '../client/connect.ts';
 import { unpaidAccounts } from '../client/accounts.ts';
+import { paidAccounts } from '../client/paid-accounts.ts';
+import { openPaymentBook } from '../chain/payment-book.ts';
 import { toHex } from '../core/bytes.ts';
-import { createAttestation, localAttestation } from './attestation.ts';
-import { clientNetwork } from './network.ts';
-import { storedAddress } from './values.ts';
+import { joinNetwork } from './network.ts';
+import { paymentFolder } from './payments.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { NetworkError } from '../core/errors.ts';
+import { ConfigError, NetworkError } from '../core/errors.ts';
+import { silentLog } from '../core/log.ts';
+import { formatTon, NANO_PER_TON } from '../core/units.ts';
+import type { ClientAccounts, ConnectionAccount } from '../client/accounts.ts';
 import type { ConnectedProxy } from '../client/connect.ts';
+import type { Signer } from '../chain/ed25519.ts';
 import type { Settings } from '../core/settings.ts';
 import type { ModelListing } from '../wire/client-session.ts';
 import type { Invocation } from './command.ts';
 import type { JsonValue } from './output.ts';
+import type { PaidRole } from './paid-role.ts';
 
 /** What is left of --timeout from now on, in whole milliseconds; at least 1, so that what is late fails as late. */
 export function timeBudget(settings: Settings): () => number {
@@ -19,24 +27,78 @@ export function timeBudget(settings: Settings): () => number {
   return () => Math.max(1, Math.round(endsAt - performance.now()));
 }
 
-/** A verified, ready connection to the first proxy that answers within the time that is left. */
-export async function connectAsClient({ settings, context, out }: Invocation, leftMs: () => number): Promise<ConnectedProxy> {
-  const network = await clientNetwork(settings);
-  const attestation = await createAttestation({ ...localAttestation(network), settings, context });
-  const identity = await attestation.identity('client');
-  identity.close(); // one short connection needs no renewal
-  const connected = await connectToProxy({
-    proxies: [storedAddress(network.description.proxy.clients)],
-    identity: identity.current(),
-    verifyProxy: attestation.verifyPeer('proxy'),
-    accounts: unpaidAccounts(identity.publicKey),
-    isTest: true,
-    timeoutMs: leftMs(),
-    signal: context.signal,
+export interface ClientConnection extends ConnectedProxy {
+  /** nanoTON of an adjusted token; null where nobody pays. */
+  readonly pricePerTokenNano: bigint | null;
+  /** Ends the session; resolves when what was used is on disk. */
+  end(): Promise<void>;
+}
+
+/** A verified, ready connection to the nearest proxy that answers within the time that is left. */
+export async function connectAsClient(invocation: Invocation, leftMs: () => number): Promise<ClientConnection> {
+  const { context, out } = invocation;
+  const network = await joinNetwork(invocation, 'client');
+  const closing: (() => Promise<void>)[] = [() => network.close()];
+  const end = async (): Promise<void> => {
+    for (const part of closing.splice(0).reverse()) await part();
+  };
+  try {
+    const identity = await network.attestation.identity('client');
+    identity.close(); // one short connection needs no renewal
+    const { accounts, close } = network.paid === null ? { accounts: unpaidAccounts(identity.publicKey), close: async () => {} } : await payingAccounts(invocation, network.paid);
+    closing.push(close);
+    if (network.proxies('clients').length === 0) throw new ConfigError('E_CONFIG', 'the root contract of the network lists no proxy', { hint: 'run `cocoon network show`' });
+    const connected = await connectToProxy({
+      proxies: () => network.proxies('clients'),
+      identity: identity.current(),
+      verifyProxy: network.attestation.verifyPeer('proxy'),
+      accounts, isTest: network.isTest, timeoutMs: leftMs(), signal: context.signal,
+    });
+    closing.push(async () => connected.session.close());
+    const { peer, address } = connected;
+    await out.note(`verified proxy ${address}: ${peer.evidence} evidence, image ${toHex(peer.imageHash).slice(0, 16)}…`);
+    return { ...connected, pricePerTokenNano: network.paid?.root.current().config.params.pricePerTokenNano ?? null, end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+async function payingAccounts(invocation: Invocation, { access, root, wallet, signer, network }: PaidRole): Promise<{ accounts: ClientAccounts; close(): Promise<void> }> {
+  const { settings, context: { clock }, out } = invocation;
+  const book = await openPaymentBook(paymentFolder(settings, network));
+  const maxNano = settings.ton('client.max_deposit') ?? 20n * NANO_PER_TON;
+  const inner = paidAccounts({
+    access, root, wallet, book, clock, log: silentLog, secretKey: clientSecret(signer),
+    rules: { depositNano: settings.ton('client.deposit') ?? null, maxPerProxyNano: maxNano, maxTotalNano: maxNano },
   });
-  const { peer, address } = connected;
-  await out.note(`verified proxy ${address}: ${peer.evidence} evidence, image ${toHex(peer.imageHash).slice(0, 16)}…`);
-  return connected;
+  const opened: ConnectionAccount[] = [];
+  await out.detail(`paying from ${wallet.address.toString({ bounceable: false })}, at most ${formatTon(maxNano)} TON of deposits`);
+  return {
+    accounts: {
+      ...inner,
+      open: () => {
+        const account = inner.open();
+        opened.push(account);
+        return account;
+      },
+    },
+    close: async () => {
+      await Promise.all(opened.map((account) => account.close()));
+      await book.close();
+    },
+  };
+}
+
+const SECRET_LABEL = 'cocoon client secret 1';
+
+/**
+ * The secret from which those for single proxies are derived, 32 bytes: the same for the same wallet on every machine. Ed25519
+ * signatures are deterministic, and nobody is ever shown this one.
+ */
+export function clientSecret(signer: Signer): Uint8Array {
+  const signature = signer.sign(createHash('sha256').update(SECRET_LABEL).digest());
+  return new Uint8Array(createHash('sha256').update(signature).digest());
 }
 
 /** The models that the proxy lists, within the time that is left. */

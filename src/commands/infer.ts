@@ -64,6 +64,7 @@ export async function run(invocation: Invocation): Promise<void> {
     const answer = await print(stream, invocation);
     out.result({
       model, answer: answer.text, finishReason: answer.finishReason, usage: { ...answer.usage }, ...evidenceOf(proxy) as object,
+      costNano: proxy.pricePerTokenNano === null ? null : (answer.charged.total * proxy.pricePerTokenNano).toString(),
       charged: Object.fromEntries(Object.entries(answer.charged).map(([kind, tokens]) => [kind, tokens.toString()])),
       timing: {
         connectMs: proxy.connectMs, handshakeMs: proxy.handshakeMs, firstTextMs: answer.timing.firstTextMs, totalMs: answer.timing.totalMs,
@@ -71,7 +72,7 @@ export async function run(invocation: Invocation): Promise<void> {
       },
     });
   } finally {
-    proxy.session.close();
+    await proxy.end();
   }
 }
 

@@ -21,6 +21,6 @@ export async function run(invocation: Invocation): Promise<void> {
     await out.text(await renderTable(['MODEL', 'NODES', 'FROM PRICE', 'RUNNING', 'CAPACITY'], rows.map((row) =>
       [row.model, row.nodes, row.price === null ? '-' : `×${row.price / 1000}`, row.running ?? '-', row.capacity ?? '-'].map(String))));
   } finally {
-    proxy.session.close();
+    await proxy.end();
   }
 }

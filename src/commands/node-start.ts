@@ -3,20 +3,24 @@ import { availableParallelism } from 'node:os';
 import { loadLlamaEngine } from '../node/llama-engine.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
-import { createAttestation, localAttestation } from './attestation.ts';
+import { startAdmin } from './admin.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
-import { roleNetwork } from './network.ts';
+import { joinNetwork } from './network.ts';
+import { nodeAnswers } from './node-admin.ts';
+import { openNodeMoney } from './node-money.ts';
+import { requireListedImage, requireListedModel } from './paid-role.ts';
+import { declarePassphrase } from './passphrase.ts';
 import { servedModel } from './served-model.ts';
-import { boundedSetting, hostPort, repeated, storedAddress, wholeNumber } from './values.ts';
+import { boundedSetting, hostPort, repeated, tonAmount, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { Log } from '../core/log.ts';
 import type { Engine } from '../node/engine.ts';
-import type { ModelIdentity } from '../node/model-file.ts';
+import type { ProxySource } from '../node/node.ts';
 import type { RunningRole } from './daemon.ts';
 import type { Invocation } from './command.ts';
+import type { JoinedNetwork } from './network.ts';
+import type { ServedModel } from './served-model.ts';
 import type { HostPort } from './values.ts';
-
-type RoleNetwork = Awaited<ReturnType<typeof roleNetwork>>;
 
 /** Thousandths: the network's own price. */
 const DEFAULT_PRICE = 1_000;
@@ -44,27 +48,30 @@ export function declare(command: Command): void {
     .option('--threads <n>', 'CPU threads of the engine (default: the setting engine.threads)', wholeNumber(...THREADS))
     .option('--parallel <n>', 'requests answered at the same time (default: the setting engine.parallel)', wholeNumber(...PARALLEL))
     .option('--ctx <n>', 'tokens of context of each request (default: the setting engine.ctx)', wholeNumber(...CTX))
-    .option('--price <n>', `price in thousandths of the network's (default: ${DEFAULT_PRICE})`, wholeNumber(0, 999_999_999));
+    .option('--price <n>', `price in thousandths of the network's (default: ${DEFAULT_PRICE})`, wholeNumber(0, 999_999_999))
+    .option('--wallet <name>', 'hot wallet that pays fees (default: the setting node.wallet)')
+    .option('--owner <address>', 'cold address that is paid (default: the setting node.owner)')
+    .option('--auto-claim <ton>', 'claim by itself what is signed from this amount on, for example 10 or 10TON (default: the setting node.auto_claim)', (text) => tonAmount()(text.replace(/ ?TON$/i, '')));
+  declarePassphrase(command);
   declareDaemon(command);
 }
 
 export async function run(invocation: Invocation): Promise<void> {
   const engineSettings = engineOptions(invocation);
   await runDaemon('node', invocation, async (log) => {
-    const network = await roleNetwork(invocation.settings, invocation.context, 'worker');
-    const { engine, model } = await loadEngine(invocation, engineSettings, log);
+    const opened: (() => Promise<void>)[] = [];
+    const close = async (): Promise<void> => {
+      for (const part of opened.splice(0).reverse()) await part();
+    };
     try {
-      return await serve(invocation, network, { engine, model }, log);
+      const network = await joinNetwork(invocation, 'node', log);
+      opened.push(() => network.close());
+      return await serve(invocation, network, engineSettings, log, opened, close);
     } catch (error) {
-      await engine.close();
+      await close();
       throw error;
     }
   });
-}
-
-interface LoadedModel {
-  readonly engine: Engine;
-  readonly model: ModelIdentity;
 }
 
 /** Flags and settings of the engine, checked before anything is read or started. */
@@ -78,11 +85,9 @@ function engineOptions({ settings, options }: Invocation): { parallel: number; t
   };
 }
 
-async function loadEngine({ context, options, out }: Invocation, engineSettings: ReturnType<typeof engineOptions>, log: Log): Promise<LoadedModel> {
-  const { model: file, name }: NodeStartOptions = options;
-  const model = await servedModel(context, file, name);
+async function loadEngine({ context, out }: Invocation, model: ServedModel, engineSettings: ReturnType<typeof engineOptions>, log: Log): Promise<Engine> {
   let told = -1;
-  const engine = await loadLlamaEngine({
+  return loadLlamaEngine({
     modelPath: model.path, model: model.name, gpu: 'off', ...engineSettings,
     onProgress: (fraction) => {
       const tenths = Math.floor(fraction * 10);
@@ -91,43 +96,48 @@ async function loadEngine({ context, options, out }: Invocation, engineSettings:
     },
     signal: context.signal, log,
   });
-  return { engine, model };
 }
 
-/** Joins the network with a loaded engine; resolves when a proxy has accepted the node. The engine is the caller's to close when this rejects. */
-async function serve({ context, options, settings }: Invocation, network: RoleNetwork, { engine, model }: LoadedModel, log: Log): Promise<RunningRole> {
-  const { price, proxy }: NodeStartOptions = options;
+/** Checks, loads and joins; resolves when a proxy has accepted the node. What was opened is in `opened`, also when this rejects. */
+async function serve(
+  invocation: Invocation, network: JoinedNetwork, engineSettings: ReturnType<typeof engineOptions>, log: Log, opened: (() => Promise<void>)[], close: () => Promise<void>,
+): Promise<RunningRole> {
+  const { context, options } = invocation;
+  const { price, proxy, model: file, name }: NodeStartOptions = options;
   const { signal, clock } = context;
-  const attestation = await createAttestation({ ...localAttestation(network), settings, context, log });
+  const { attestation, paid } = network;
   const identity = await attestation.identity('worker');
+  opened.push(async () => identity.close());
+  const served = await servedModel(context, file, name);
+  // Seconds, before minutes are spent on loading what nobody would accept.
+  if (paid !== null && identity.imageHash !== null) requireListedImage(paid, 'worker', identity.imageHash);
+  if (paid !== null) requireListedModel(paid, served.fullName);
+  const money = paid === null ? null : await openNodeMoney(invocation, paid, served.name, log);
+  if (money !== null) opened.push(() => money.close());
+  const engine = await loadEngine(invocation, served, engineSettings, log);
   const node = startNode({
-    engine, model: model.fullName, coefficient: price ?? DEFAULT_PRICE,
-    proxies: distinct(proxy ?? [storedAddress(network.description.proxy.workers)]),
+    engine, model: served.fullName, coefficient: price ?? DEFAULT_PRICE,
+    proxies: proxy === undefined ? sourceOf(network) : distinct(proxy),
     identity: () => identity.current(),
     verifyProxy: attestation.verifyPeer('proxy'),
-    accounts: unpaidAccounts(identity.publicKey), isTest: true, clock, log,
+    accounts: money?.accounts ?? unpaidAccounts(identity.publicKey), isTest: network.isTest, clock, log,
   });
-  const close = async (): Promise<void> => {
-    identity.close();
-    await node.close();
-    attestation.close();
-  };
-  const stop = (): void => { void close().catch(() => {}); }; // the wait for `ready` below tells
+  opened.push(() => node.close()); // and the engine, which is the node's
+  const stop = (): void => { void node.close().catch(() => {}); }; // the wait for `ready` below tells
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
     await node.ready;
-  } catch (error) {
-    await close();
-    throw error;
   } finally {
     signal.removeEventListener('abort', stop);
   }
+  const admin = await startAdmin(invocation, 'node', nodeAnswers(() => node.states()), log);
+  opened.push(() => admin.close());
   const { backend, sequences, contextSize, threads } = engine.info();
   return {
     facts: {
-      model: model.fullName, backend, threads: String(threads), parallel: String(sequences), ctx: String(contextSize),
-      proxies: [...node.states().keys()].join(','), evidence: identity.evidence,
+      model: served.fullName, backend, threads: String(threads), parallel: String(sequences), ctx: String(contextSize),
+      proxies: [...node.states().keys()].join(','), evidence: identity.evidence, ...money?.facts,
     },
     ended: node.ended,
     watch: (changed) => node.watch(changed),
@@ -135,6 +145,13 @@ async function serve({ context, options, settings }: Invocation, network: RoleNe
   };
 }
 
+/** The network's list as it changes; a local network without contracts has one that stays. */
+function sourceOf(network: JoinedNetwork): readonly HostPort[] | ProxySource {
+  const { paid } = network;
+  const current = (): readonly HostPort[] => distinct(network.proxies('workers'));
+  return paid === null ? current() : { current, onChange: (listener) => paid.root.onChange(() => listener()) };
+}
+
 /** The same proxy twice would be told of half the capacity twice. */
-const distinct = (proxies: readonly HostPort[]): HostPort[] =>
+const distinct = (proxies: readonly HostPort[]): readonly HostPort[] =>
   [...new Map(proxies.map((proxy) => [`${proxy.host} ${proxy.port}`, proxy])).values()];

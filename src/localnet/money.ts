@@ -38,8 +38,8 @@ const DAY_SECONDS = 86_400;
 
 /** Prices at which a short answer is worth more than the fees of being paid for it. */
 export const LOCAL_PARAMS: NetworkParams = {
-  pricePerTokenNano: 250_000n, workerFeePerTokenNano: 200_000n, promptMultiplier: MULTIPLIER_ONE, cachedMultiplier: MULTIPLIER_ONE, completionMultiplier: MULTIPLIER_ONE,
-  reasoningMultiplier: MULTIPLIER_ONE, proxyDelaySeconds: 2 * DAY_SECONDS, clientDelaySeconds: DAY_SECONDS, minProxyStakeNano: 20n * NANO_PER_TON, minClientStakeNano: 5n * NANO_PER_TON,
+  pricePerTokenNano: 500_000n, workerFeePerTokenNano: 400_000n, promptMultiplier: MULTIPLIER_ONE, cachedMultiplier: MULTIPLIER_ONE, completionMultiplier: MULTIPLIER_ONE,
+  reasoningMultiplier: MULTIPLIER_ONE, proxyDelaySeconds: 2 * DAY_SECONDS, clientDelaySeconds: DAY_SECONDS, minProxyStakeNano: 20n * NANO_PER_TON, minClientStakeNano: 9n * NANO_PER_TON,
 };
 
 /** What each wallet is given once. The operator starts with nothing, so that what it has is what it has earned. */

@@ -90,7 +90,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
 
   beforeAll(async () => {
     home = newHome();
-    const started = await run(home, 'localnet', 'start', '--detach');
+    const started = await run(home, 'localnet', 'start', '--unpaid', '--detach');
     expect([started.code, started.stderr]).toEqual([0, expect.stringMatching(/starting the proxy\nstarting the node\n$/)]);
     const asked = await run(home, 'infer', '--temperature', '0', QUESTION);
     expect([asked.code, asked.stderr]).toEqual([0, expect.stringMatching(/^verified proxy 127\.0\.0\.1:\d+: simulated evidence/)]);
@@ -143,7 +143,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
 
     const status = await run(home, 'localnet', 'status');
     expect([status.code, status.stdout]).toEqual([11, expect.stringMatching(new RegExp(`${role}\\s+stopped`))]);
-    const started = await run(home, 'localnet', 'start', '--detach');
+    const started = await run(home, 'localnet', 'start', '--unpaid', '--detach');
     expect([started.code, started.stderr]).toEqual([0, `starting the ${role}\n`]);
     expect(pidOf(home, other)).toBe(kept);
     expect(pidOf(home, role)).not.toBe(killed);
@@ -196,7 +196,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
 
   it('localnet start in the foreground, twice at once: one network, and SIGTERM takes it all away', async () => {
     const own = newHome();
-    const both = [start(own, ['localnet', 'start']), start(own, ['localnet', 'start'])] as const;
+    const both = [start(own, ['localnet', 'start', '--unpaid']), start(own, ['localnet', 'start', '--unpaid'])] as const;
     await until(() => both.every(({ stderr }) => /press Ctrl-C/.test(stderr())), 60_000);
     expect(both.map(({ stderr }) => stderr().match(/starting the (proxy|node)/g)?.length ?? 0).sort()).toEqual([0, 2]);
     const pids = ['proxy', 'node'].map((role) => pidOf(own, role));
@@ -211,7 +211,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
 
   it('localnet start: interrupted while it starts, it leaves nothing', async () => {
     const own = newHome();
-    const starting = start(own, ['localnet', 'start', '--detach']);
+    const starting = start(own, ['localnet', 'start', '--unpaid', '--detach']);
     await until(() => /starting the node/.test(starting.stderr()) && existsSync(recordPath(own, 'proxy')));
     const proxy = pidOf(own, 'proxy');
     await sleep(50);

@@ -45,7 +45,7 @@ export interface ClaimRow {
   readonly claimedTokens: bigint;
   /** Null where nothing is claimed now; `reason` says why. */
   readonly payout: Payout | null;
-  /** Estimated: everything that the wallet spends on this payout, with the rent of a new contract. 0n without a payout. */
+  /** Estimated: what this payout costs the wallet for good; the floor and rent of a new contract (`payout.deployNano`) are not in it, as they go to its owner when it closes. 0n without a payout. */
   readonly feesNano: bigint;
   readonly reason: string | null;
   /** Set when the reason is an error and not a rule. */
@@ -102,7 +102,7 @@ async function walletShare(context: PlanContext, wallet: WalletKind, payouts: re
 }
 
 function judge(row: ClaimRow, payout: Payout, shareNano: bigint, { minAmountNano, maxFeePercent, proxy }: ClaimRules): ClaimRow {
-  const feesNano = shareNano + PAYOUT_COST_NANO + (payout.deployNano === 0n ? 0n : payout.deployNano + DEPLOY_COST_NANO);
+  const feesNano = shareNano + PAYOUT_COST_NANO + (payout.deployNano === 0n ? 0n : DEPLOY_COST_NANO);
   const left = (reason: string): ClaimRow => ({ ...row, payout: null, feesNano: 0n, reason });
   if (payout.payoutNano < minAmountNano) return left(`${formatTon(payout.payoutNano)} TON are less than the least amount of ${formatTon(minAmountNano)}`);
   if (maxFeePercent !== null && feesNano * 100n > payout.payoutNano * BigInt(maxFeePercent)) {
