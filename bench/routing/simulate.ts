@@ -12,6 +12,8 @@ const BYTES_PER_TOKEN = 4;
 /** A client gives up when it has no first token by then, and fails. */
 export const PATIENCE_MS = 60_000;
 const ATTEMPTS = 3;
+/** A node that fails more than this is idle because it is broken. */
+const BROKEN = 0.1;
 const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000];
 
 /** A connection: a new one, with a new number, each time a node comes back. */
@@ -171,7 +173,7 @@ class Run {
   #bestIdle(ask: Ask, arrival: Arrival): number | null {
     let best: number | null = null;
     for (const { ready, coefficient, id, node } of this.#connected) {
-      if (!ready || node.present > 0 || coefficient > ask.maxCoefficient || ask.exclude.has(id)) continue;
+      if (!ready || node.present > 0 || coefficient > ask.maxCoefficient || ask.exclude.has(id) || node.truth.failing.share > BROKEN) continue;
       const ms = node.idleFirstTokenMs(arrival);
       if (best === null || ms < best) best = ms;
     }

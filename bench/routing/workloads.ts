@@ -42,7 +42,7 @@ function makeNode(random: Random, index: number, lengthMs: number, newcomer: boo
     overheadMs: random.between(5, 60),
     failing: failsFast ? { share: random.between(0.3, 1), afterMs: random.between(2, 40) } : { share: random.between(0, 0.004), afterMs: random.between(10, 1_000) },
     flapping: flapping && random.next() < 0.3 ? { upMs, downMs: random.between(2_000, 20_000) } : null,
-    cachedConversations: sequences * 4,
+    cachedConversations: sequences * random.integer(1, 16),
     joinsMs: newcomer ? lengthMs * 0.5 : 0,
   };
 }

@@ -124,7 +124,8 @@ export class CanaryPolicy {
     if (first === undefined || second === undefined) return observations;
     if (given.length === 2 && needsThird(first.answer, second.answer)) {
       for (const { node } of given) this.#of(node.key).dueMs = now + DOUBTED_INTERVAL_MS;
-      if (this.#disputes.length < MAX_DISPUTES) this.#disputes.push({ question: task.question, heard: given });
+      this.#disputes.push({ question: task.question, heard: given });
+      if (this.#disputes.length > MAX_DISPUTES) this.#disputes.shift();
       return observations;
     }
     return [...observations, ...this.#judge(given, nowMs)];
@@ -195,15 +196,22 @@ export class CanaryPolicy {
     if (agreeing !== undefined) standing.partings = 0;
     const [a, b] = others;
     const othersAgree = a !== undefined && b !== undefined && compareAnswers(a, b).answer === 'agrees';
-    const best = agreeing ?? findings[0] ?? { answer: 'inconclusive', usage: 'inconclusive', detail: 'nothing to compare with' };
+    const detail = (agreeing ?? findings[0])?.detail ?? 'nothing to compare with';
+    const best = { answer: agreeing === undefined ? 'inconclusive' as const : 'agrees' as const, usage: usageVerdict(findings), detail };
     // Two that agree can show a third wrong; whoever disagrees with one alone may be right.
-    if (agreeing !== undefined || !othersAgree) return best.answer === 'differs' ? { ...best, answer: 'inconclusive', usage: 'inconclusive' } : best;
-    if (findings.every((finding) => finding.answer === 'differs')) return best;
+    if (agreeing !== undefined || !othersAgree) return best;
+    if (findings.every((finding) => finding.answer === 'differs')) return { ...best, answer: 'differs' };
     const early = others.every((other) => commonLength(answer.text, other.text) < EARLY_CHARACTERS);
     standing.partings = early ? standing.partings + 1 : 0;
-    if (standing.partings < 2) return { ...best, answer: 'inconclusive' };
-    return { ...best, answer: 'differs', detail: `${best.detail}; parted from two others at the beginning, ${standing.partings} times in a row` };
+    if (standing.partings < 2) return best;
+    return { ...best, answer: 'differs', detail: `${detail}; parted from two others at the beginning, ${standing.partings} times in a row` };
   }
+}
+
+/** More tokens than one other may be that other's mistake; more than both others is its own. */
+function usageVerdict(findings: readonly CanaryFinding[]): CanaryFinding['usage'] {
+  if (findings.some(({ usage }) => usage === 'agrees')) return 'agrees';
+  return findings.filter(({ usage }) => usage === 'differs').length >= 2 ? 'differs' : 'inconclusive';
 }
 
 interface Heard extends Testimony {

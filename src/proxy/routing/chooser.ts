@@ -94,7 +94,7 @@ export type FailureKind =
   | 'error'
   /** Nothing, or not all, within the time allowed. */
   | 'timeout'
-  /** The request itself was refused (HTTP 4xx, 621): says nothing about the node. */
+  /** The request itself was refused (HTTP 4xx, 621): says little about the node. */
   | 'request'
   /** The client went away: says nothing about the node, except how long it had been silent. */
   | 'cancelled';
@@ -113,7 +113,7 @@ export interface TokenCounts {
  */
 export type Observation =
   | { readonly kind: 'sent' | 'first-token' | 'unsent'; readonly choice: number; readonly nowMs: number }
-  /** `tokens` null: the node sent no usage. */
+  /** `tokens` null: the node sent no usage. No tokens at all are no answer, and count as `request` above. */
   | { readonly kind: 'finished'; readonly choice: number; readonly nowMs: number; readonly tokens: TokenCounts | null }
   | { readonly kind: 'failed'; readonly choice: number; readonly nowMs: number; readonly failure: FailureKind }
   /** One measured round trip of the connection. */

@@ -115,10 +115,13 @@ function compareTexts(subject: string, reference: string): Part {
   return { verdict: common >= TOLERANCE.fewestCharacters ? 'agrees' : 'inconclusive', detail };
 }
 
+const areCounts = (usage: NonNullable<SeededAnswer['usage']>): boolean =>
+  [usage.promptTokens, usage.completionTokens].every((count) => Number.isSafeInteger(count) && count >= 0);
+
 function compareUsage(subject: SeededAnswer, reference: SeededAnswer): Part {
   if (subject.usage === null || reference.usage === null) return { verdict: 'inconclusive', detail: 'no usage to compare' };
-  const counts = [subject.usage, reference.usage].flatMap(({ promptTokens, completionTokens }) => [promptTokens, completionTokens]);
-  if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0)) return { verdict: 'differs', detail: `token counts ${counts.join(', ')} are no counts` };
+  if (!areCounts(subject.usage)) return { verdict: 'differs', detail: 'usage has numbers that are no counts' };
+  if (!areCounts(reference.usage)) return { verdict: 'inconclusive', detail: 'no usage to compare with' };
   const prompt = subject.usage.promptTokens - reference.usage.promptTokens;
   const reported = subject.usage.completionTokens;
   const seen = subject.tokens?.length ?? (subject.text === reference.text ? reference.usage.completionTokens : null);

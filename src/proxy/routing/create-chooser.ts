@@ -55,7 +55,7 @@ class RoutingChooser implements Chooser {
     }
     const record = explainRound(this.#choices, nowMs, round, picked, null, now);
     this.#ring.add(record);
-    return this.#take(round, picked, model, record, now);
+    return this.#take(round, picked, record, now);
   }
 
   observed(event: Observation): void {
@@ -145,13 +145,13 @@ class RoutingChooser implements Chooser {
     return { winner: unknown, reason: 'exploration' };
   }
 
-  #take({ ask, held }: Round, { winner, reason }: Pick, model: ModelSpeed, record: ExplanationRecord, now: number): Choice {
+  #take({ ask, held }: Round, { winner, reason }: Pick, record: ExplanationRecord, now: number): Choice {
     const { firstTokenMs, waitMs, totalMs } = winner;
     winner.chosen += 1;
     winner.lastChosen = this.#choices;
     const heldBytes = held?.node === winner.candidate.id ? Math.min(held.bytes, ask.promptBytes) : 0;
     const prediction = { firstTokenMs, waitMs, totalMs, confidence: winner.known.speed.confidence };
-    this.#open.set(this.#choices, new OpenChoice({ seat: winner, model, ask, heldBytes, prediction, record, conversations: this.#conversations, now }));
+    this.#open.set(this.#choices, new OpenChoice({ seat: winner, ask, heldBytes, prediction, record, conversations: this.#conversations, now }));
     this.#dropOldest();
     return { id: this.#choices, node: winner.candidate.id, reason, prediction };
   }

@@ -3,7 +3,7 @@ import type { Conversations } from './affinity.ts';
 import type { Ask, FailureKind, Prediction, TokenCounts } from './chooser.ts';
 import type { ExplanationRecord } from './explanations.ts';
 import type { Seat, Waiting } from './seat.ts';
-import type { ModelSpeed, SentState } from './speed.ts';
+import type { SentState } from './speed.ts';
 
 /** Bytes that a token of an answer adds to what a node has cached. */
 const BYTES_PER_TOKEN = 4;
@@ -14,7 +14,6 @@ export const cachedBytes = (seat: Seat, heldBytes: number, ask: Ask, now: number
 
 interface Chosen {
   readonly seat: Seat;
-  readonly model: ModelSpeed;
   readonly ask: Ask;
   /** Part of the body that the node should have cached, bytes. */
   readonly heldBytes: number;
@@ -33,6 +32,7 @@ export class OpenChoice {
   #state: SentState | null = null;
   #sentMs = 0;
   #firstMs: number | null = null;
+  #learned = false;
 
   constructor(chosen: Chosen) {
     const { seat, ask, heldBytes, prediction, now } = chosen;
@@ -56,20 +56,21 @@ export class OpenChoice {
     record.outcome.firstTokenMs = now - this.#sentMs;
     this.#stopWaiting();
     if (!ask.streamed) return;
-    seat.known.speed.observeFirstToken(this.#state, now - this.#sentMs, seat.candidate.capacity, now);
-    seat.changed();
     conversations.keep(ask.affinity, seat.candidate.id, ask.promptBytes, now);
+    // Bad news is believed at once; good news when the answer has turned out to be one.
+    if (now - this.#sentMs > seat.known.speed.readMs(this.#state.kilobytes)) this.#learnFirstToken(this.#state, now);
   }
 
   finished(tokens: TokenCounts | null, now: number): void {
     if (this.#state === null) return;
-    const { seat, ask, model, record, conversations, heldBytes } = this.#chosen;
+    const { seat, ask, record, conversations, heldBytes } = this.#chosen;
     const { speed, attempts, cacheHits } = seat.known;
     record.outcome.totalMs = now - this.#sentMs;
+    if (tokens !== null && tokens.prompt + tokens.completion <= 0) return attempts.failed('request', this.#sentMs, now); // a quick refusal is no answer
     attempts.succeeded(now);
     conversations.keep(ask.affinity, seat.candidate.id, ask.promptBytes + (tokens?.completion ?? 0) * BYTES_PER_TOKEN, now);
     if (tokens === null) return;
-    model.answered(ask.maxTokens, tokens.completion, now);
+    if (ask.streamed && !this.#learned) this.#learnFirstToken(this.#state, now);
     const others = (this.#state.others + seat.inFlight - 1) / 2;
     speed.observeAnswer(others, this.#answerMs(now), tokens.completion, ask.maxTokens, now);
     if (heldBytes > 0 && tokens.prompt > 0) {
@@ -93,6 +94,14 @@ export class OpenChoice {
   leave(): void {
     this.#stopWaiting();
     if (this.#state !== null) this.#chosen.seat.ended();
+  }
+
+  #learnFirstToken(state: SentState, now: number): void {
+    if (this.#firstMs === null) return;
+    const { seat } = this.#chosen;
+    this.#learned = true;
+    seat.known.speed.observeFirstToken(state, this.#firstMs - this.#sentMs, seat.candidate.capacity, now);
+    seat.changed();
   }
 
   /** Time that the tokens took. Of an answer that came in one piece, what the prediction leaves of it, at least half. */

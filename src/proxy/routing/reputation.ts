@@ -14,8 +14,8 @@ const ASSUMED_REQUESTS = 10;
 const REST_AFTER = 2;
 const FIRST_REST_MS = 2_000;
 const LONGEST_REST_MS = 5 * MINUTE;
-/** What a failure counts, in failures: a time-out costs the client most. */
-const FAILURE_WEIGHT: Readonly<Record<FailureKind, number>> = { busy: 0.25, lost: 1, error: 1, timeout: 2, request: 0, cancelled: 0 };
+/** What a failure counts, in failures: a time-out costs the client most; a refused request is hardly ever the node's fault. */
+const FAILURE_WEIGHT: Readonly<Record<FailureKind, number>> = { busy: 0.25, lost: 1, error: 1, timeout: 2, request: 0.1, cancelled: 0 };
 
 /** Whether one node answers. */
 export class Attempts {

@@ -30,9 +30,11 @@ const PARALLEL_CUT = 0.25;
 const PARALLEL_HALF_LIFE_MS = 30 * MINUTE;
 /** Predictions are refreshed (evidence fades) this often at most. */
 const REFRESH_MS = 15_000;
-/** A node whose answers are longer than others' by more than this counts tokens that are not there, or is so used: its speed is
- * taken by answers then, not by tokens, so that over-reporting does not make a node look fast. */
-const LONGER_ANSWERS = 1.25;
+/**
+ * A node whose answers are longer than others' by more than this factor counts tokens that are not there, or happens to be so
+ * used: its speed is taken by answers then, not by tokens, so that over-reporting does not make a node look fast.
+ */
+const LONGER_ANSWERS = 1.4;
 /** Longer than any request may take: such times come from clocks and sleeping machines. */
 const MAX_DURATION_MS = 3_600_000;
 
@@ -44,8 +46,8 @@ export class ModelSpeed {
   readonly #firstToken = new LineEstimate(ASSUMED_FIRST_TOKEN, MODEL_MEMORY);
   readonly #token = new LineEstimate(ASSUMED_TOKEN, MODEL_MEMORY);
   readonly #prompts = new DecayedMean(1, 0.01, MODEL_MEMORY);
-  /** Length of answers by the power of two of what was allowed. */
-  readonly #answers = new Map<number, DecayedMean>();
+  /** Length of answers by the power of two of what was allowed: the mean, and the mean of its logarithm. */
+  readonly #answers = new Map<number, { readonly tokens: DecayedMean; readonly logTokens: DecayedMean }>();
 
   get firstToken(): Line {
     return this.#firstToken.line;
@@ -57,18 +59,24 @@ export class ModelSpeed {
 
   /** Tokens that an answer of at most `maxTokens` is likely to have. */
   answerTokens(maxTokens: number, nowMs: number): number {
-    const mean = this.#answers.get(sizeClass(maxTokens))?.value(nowMs) ?? ASSUMED_ANSWER_TOKENS;
+    const mean = this.#answers.get(sizeClass(maxTokens))?.tokens.value(nowMs) ?? ASSUMED_ANSWER_TOKENS;
     return Math.max(1, Math.min(maxTokens, mean));
   }
 
-  answered(maxTokens: number, tokens: number, nowMs: number): void {
+  /** Counts an answer; comes back with the logarithm of how much longer it was than such answers usually are. */
+  answered(maxTokens: number, tokens: number, nowMs: number): number {
     const size = sizeClass(maxTokens);
-    let mean = this.#answers.get(size);
-    if (mean === undefined) {
-      mean = new DecayedMean(ASSUMED_ANSWER_TOKENS, 2, MODEL_MEMORY);
-      this.#answers.set(size, mean);
+    let means = this.#answers.get(size);
+    if (means === undefined) {
+      const assumed = Math.min(maxTokens, ASSUMED_ANSWER_TOKENS);
+      means = { tokens: new DecayedMean(assumed, 2, MODEL_MEMORY), logTokens: new DecayedMean(Math.log(assumed), 2, MODEL_MEMORY) };
+      this.#answers.set(size, means);
     }
-    mean.add(Math.min(tokens, maxTokens), nowMs);
+    const counted = Math.max(1, Math.min(tokens, maxTokens));
+    const longer = Math.log(counted) - means.logTokens.value(nowMs);
+    means.tokens.add(counted, nowMs);
+    means.logTokens.add(Math.log(counted), nowMs);
+    return longer;
   }
 
   /** Whether a prompt of this length is no longer than the average of those before. Counts it. */
@@ -100,8 +108,8 @@ export class NodeSpeed {
   readonly #model: ModelSpeed;
   readonly #firstToken: LineEstimate;
   readonly #token: LineEstimate;
-  /** Tokens reported, as a part of what answers to such requests have on average. */
-  readonly #length = new DecayedMean(1, 8, NODE_MEMORY);
+  /** How much longer its answers are than others' to such requests, as a logarithm. */
+  readonly #longer = new DecayedMean(0, 8, NODE_MEMORY);
   #roundTripMs: number | null = null;
   #told = { firstToken: 0, token: 0 };
   #refreshedMs = -Infinity;
@@ -203,9 +211,10 @@ export class NodeSpeed {
 
   /** `ms` from the first token to the last of `tokens` (of `maxTokens` allowed), with `others` streams beside it on average. */
   observeAnswer(others: number, ms: number, tokens: number, maxTokens: number, nowMs: number): void {
+    this.#longer.add(this.#model.answered(maxTokens, tokens, nowMs), nowMs);
     if (!plausible(ms) || tokens < 4) return; // too few to tell speed from the size of packets
-    this.#length.add(Math.min(tokens, maxTokens) / this.#model.answerTokens(maxTokens, nowMs), nowMs);
-    const perToken = (ms / (tokens - 1)) * Math.max(1, this.#length.value(nowMs) / LONGER_ANSWERS);
+    const longer = Math.exp(this.#longer.value(nowMs));
+    const perToken = (ms / (tokens - 1)) * (longer > LONGER_ANSWERS ? longer : 1);
     this.#token.add(others, perToken, nowMs);
     if (this.#told.token < TELLING_OBSERVATIONS) {
       this.#told.token += 1;
