@@ -59,10 +59,16 @@ function summary({ overall, checks, parts, expiresAtMs }: CombinedVerdict): stri
   return overall === 'fail' ? `${word}: failed ${names('fail')}` : `${word}: not checked ${names('skip') || 'anything'}`;
 }
 
+/** What to do about a check that was not made. */
 const HINTS: Readonly<Record<string, string>> = {
   measurement: 'name the image in a policy (`cocoon attest policy pin EVIDENCE --policy FILE`), use --policy chain, or add --any-measurement',
   image: 'name the image in a policy (`cocoon attest policy pin EVIDENCE --policy FILE`), use --policy chain, or add --any-measurement',
-  'minimum-tcb': 'name the least TCB of the processor in a policy (`cocoon attest policy init --policy FILE`)',
+  'minimum-tcb': 'name the least TCB of the processor in a policy (`cocoon attest policy init FILE`)',
+};
+
+/** What to do about a check that failed, where that is not to look for other evidence. */
+const REFUSED_HINTS: Readonly<Record<string, string>> = {
+  'guest-smt': 'nearly every host has SMT on: turn it off in the host\'s firmware or, if you accept it, set allow_smt = true under [sev-snp] in the policy',
 };
 
 /** The error for a verdict that is not a pass; null for a pass. */
@@ -74,7 +80,9 @@ export function verdictError(verdict: CombinedVerdict): CocoonError | null {
   if (first === undefined) return new CocoonError('E_INCOMPLETE', 'the verdict is incomplete: no required check was made');
   const { name, seen, wanted, meaning } = first;
   const more = open.length === 1 ? '' : ` (and ${open.length - 1} more)`;
-  if (result === 'fail') return new AttestationError('E_EVIDENCE_REFUSED', `the evidence is refused by the check "${name}": got ${seen}, wanted ${wanted}; ${meaning}${more}`);
-  const hint = HINTS[name];
+  const hint = (result === 'fail' ? REFUSED_HINTS : HINTS)[name];
+  if (result === 'fail') {
+    return new AttestationError('E_EVIDENCE_REFUSED', `the evidence is refused by the check "${name}": got ${seen}, wanted ${wanted}; ${meaning}${more}`, hint === undefined ? {} : { hint });
+  }
   return new CocoonError('E_INCOMPLETE', `the verdict is incomplete, the check "${name}" was not made: wanted ${wanted}${more}`, hint === undefined ? {} : { hint });
 }

@@ -100,7 +100,7 @@ const SEV_SNP = {
   required_mitigations: field(bits.default('0x0'), 'demandBits', 'bits that both mitigation vectors must have'),
   allow_debug: field(flag(false), 'permit', 'true: the host may read and change the memory of the guest'),
   allow_migration_agent: field(flag(false), 'permit', 'true: a migration agent may hand the guest to another machine'),
-  allow_smt: field(flag(false), 'permit', 'true: sibling threads of others may share the cores of the guest'),
+  allow_smt: field(flag(false), 'permit', 'true: sibling threads of others may share the cores of the guest; hosts have SMT on unless it was turned off in their firmware'),
   allow_cxl: field(flag(false), 'permit', 'true: memory of the guest may be on attached devices'),
   required_protections: field(
     list(z.enum(['singleSocket', 'aes256Xts', 'raplDisabled', 'ciphertextHiding', 'pageSwapDisabled'])).default([]),

@@ -143,6 +143,17 @@ describe('AMD: the key distribution service', () => {
     expect(await verify()).toMatchObject({ exit: 6, code: 'E_COLLATERAL', message: expect.stringContaining('another chip or TCB') });
   });
 
+  it('a guest on a host with SMT is refused until the policy says that it is accepted, and told how', async () => {
+    script();
+    await world.write('report.bin', forgeReport({ policy: 0x30000n }));
+    expect((await verify()).exit).toBe(0);
+    await world.write('policy.toml', POLICY.replace('allow_smt = true\n', ''));
+    const refused = await verify();
+    expect([refused.exit, checksOf(refused.data, 'fail'), refused.hint]).toEqual([5, ['guest-smt'], expect.stringContaining('allow_smt = true')]);
+    await world.write('report.bin', forgeReport({ policy: 0x30000n, patches: [[64, Uint8Array.of(0x26)]] }));
+    expect((await verify()).exit).toBe(0);
+  });
+
   it('without a measurement in the policy the verdict is incomplete, not a pass', async () => {
     script();
     const open = await world.attest('verify', 'report.bin', '--trust-root', 'ark.pem');

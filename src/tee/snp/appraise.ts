@@ -27,7 +27,7 @@ export function appraiseSnp(checks: CheckList, report: SnpReport, { vek, tcbs }:
   appraiseMaker(checks, report, vek.product, policy);
   if (tcbs !== null) appraiseTcb(checks, tcbs, vek.product, policy);
   appraiseFirmware(checks, report, policy);
-  appraiseGuestPolicy(checks, report.policy, policy);
+  appraiseGuestPolicy(checks, report, policy);
   appraiseLaunch(checks, report, policy);
   appraiseImage(checks, report, policy);
   appraiseReportData(checks, report, reportData);
@@ -95,7 +95,8 @@ function appraiseFirmware(checks: CheckList, report: SnpReport, policy: SnpPolic
   else checks.waive(alias);
 }
 
-function appraiseGuestPolicy(checks: CheckList, bits: bigint, policy: SnpPolicy): void {
+function appraiseGuestPolicy(checks: CheckList, report: SnpReport, policy: SnpPolicy): void {
+  const bits = report.policy;
   checks.check(has(bits, GUEST_BIT.reservedOne) && bits >> GUEST_BITS_END === 0n, {
     name: 'guest-policy-bits', seen: hex64(bits), wanted: 'bit 17 set, no bit from 26 on', meaning: 'the guest policy has a form whose meaning is not known',
   });
@@ -106,7 +107,7 @@ function appraiseGuestPolicy(checks: CheckList, bits: bigint, policy: SnpPolicy)
   };
   refuse('guest-debug', GUEST_BIT.debug, policy.allowDebug, 'the host may read and change the memory of the guest');
   refuse('guest-migration', GUEST_BIT.migrationAgent, policy.allowMigrationAgent, 'a migration agent may hand the guest to another machine');
-  refuse('guest-smt', GUEST_BIT.smt, policy.allowSmt, 'the host may run on sibling threads of the cores of the guest');
+  judgeSmt(checks, report, policy);
   refuse('guest-cxl', GUEST_BIT.cxl, policy.allowCxl, 'memory of the guest may be on attached devices');
   const missing = policy.requiredProtections.filter((name) => !has(bits, GUEST_BIT[name]));
   checks.check(missing.length === 0, {
@@ -119,6 +120,21 @@ function appraiseGuestPolicy(checks: CheckList, bits: bigint, policy: SnpPolicy)
   checks.check(major > minimumAbi.major || (major === minimumAbi.major && minor >= minimumAbi.minor), {
     name: 'guest-abi', seen: `${major}.${minor}`, wanted: `at least ${minimumAbi.major}.${minimumAbi.minor}`, meaning: 'the guest would start under older firmware than the policy demands',
   });
+}
+
+/**
+ * A guest that may run with SMT is judged by the platform that it runs on: firmware turns SMT on or off at a reset only, which no
+ * guest survives, and a guest without a migration agent stays where it is.
+ */
+function judgeSmt(checks: CheckList, { policy: bits, platformInfo }: SnpReport, { allowSmt }: SnpPolicy): void {
+  const demanded = !has(bits, GUEST_BIT.smt);
+  const off = !has(platformInfo, PLATFORM_BIT.smt) && !has(bits, GUEST_BIT.migrationAgent);
+  const text = {
+    name: 'guest-smt', seen: `${demanded ? 'the guest demands that SMT is off' : 'the guest allows SMT'}, the platform has it ${has(platformInfo, PLATFORM_BIT.smt) ? 'on' : 'off'}`,
+    wanted: 'SMT off, by the guest\'s demand or on a platform that it cannot leave', meaning: 'the host or another guest may run on sibling threads of the guest\'s cores and watch what they share',
+  };
+  if (allowSmt) checks.waive(text);
+  else checks.check(demanded || off, text);
 }
 
 function appraiseLaunch(checks: CheckList, report: SnpReport, { vmpls, idKeyDigests, authorKeyDigests, hostData }: SnpPolicy): void {

@@ -30,7 +30,10 @@ export interface SnpPolicy {
   readonly requiredMitigations: bigint;
   readonly allowDebug: boolean;
   readonly allowMigrationAgent: boolean;
-  /** Sibling threads of other guests or of the host may share a core with the guest. */
+  /**
+   * Sibling threads of other guests or of the host may share a core with the guest. Hosts have SMT on unless their owner turned
+   * it off, so that most guests need it; it is a choice all the same, and stays one that somebody has made and written down.
+   */
   readonly allowSmt: boolean;
   readonly allowCxl: boolean;
   readonly requiredProtections: readonly GuestProtection[];

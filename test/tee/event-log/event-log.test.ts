@@ -5,6 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { toHex } from '../../../src/core/bytes.ts';
 import { AttestationError } from '../../../src/core/errors.ts';
+import { checkCcelTable } from '../../../src/tee/collect/event-log.ts';
 import { parseQuote } from '../../../src/tee/dcap/parse-quote.ts';
 import { parseCcel } from '../../../src/tee/event-log/ccel.ts';
 import { checkReplay, replay } from '../../../src/tee/event-log/replay.ts';
@@ -129,10 +130,24 @@ describe(folder === null ? `real event logs: ${SKIP_REASON}` : 'real event logs'
     expect(replayed(parseCcel(read('confdotai-live1.ccel.bin')))).toEqual({ rtmr0: at(0), rtmr1: at(1), rtmr2: at(2), rtmr3: at(3) });
   });
 
-  real('replay: the firmware\'s part of a dstack log gives RTMR0 of the quote of the same machine', () => {
+  real('replay: the firmware\'s part of a dstack log gives RTMR0 and RTMR2 of the quote of the same machine', () => {
     const quote = registersOf(readFileSync(new URL('tdx4-phala-tappd.quote.bin', dcap ?? 'file:///')));
-    expect(replayed(parseCcel(read('dstack.ccel.bin')))['rtmr0']).toBe(quote['rtmr0']);
+    const { rtmr0, rtmr2 } = replayed(parseCcel(read('dstack.ccel.bin')));
+    expect([rtmr0, rtmr2]).toEqual([quote['rtmr0'], quote['rtmr2']]);
   });
+
+  real('replay: a live guest\'s log gives all registers of its quote', () => {
+    expect(replayed(parseCcel(read('confdotai-live2.ccel.bin')))).toEqual(registersOf(readFileSync(new URL('tdx4-confdotai-live-2026.quote.bin', dcap ?? 'file:///'))));
+  });
+
+  real.each([['trustee-CCEL_data.bin', 'trustee-CCEL_data_out.json'], ['trustee-CCEL_data_ovmf.bin', 'trustee-CCEL_data_ovmf_out.json']])('parseCcel: the events of %s are those of its published parse', (log, parse) => {
+    const { uefi_event_logs: published } = JSON.parse(read(parse).toString('utf8')) as { uefi_event_logs: readonly { readonly index: number; readonly event: string; readonly digests: readonly { readonly alg: string; readonly digest: string }[] }[] };
+    const number = (register: string | null): number => (register === null ? 0 : Number(register.slice(-1)) + 1);
+    expect(parseCcel(read(log)).map(({ register, digest, data }) => [number(register), toHex(digest), Buffer.from(data).toString('base64')]))
+      .toEqual(published.map(({ index, digests, event: content }) => [index, digests.find(({ alg }) => alg === 'SHA-384')?.digest, content]));
+  });
+
+  real('checkCcelTable: a real ACPI table', () => { expect(checkCcelTable(read('google-cos113.ccel_table.bin'))).toBe(262_144); });
 
   real('parseRuntimeLog: a dstack guest\'s runtime events give RTMR3 of its quote', () => {
     // A SCALE structure: the quote, then events of imr, type, digest, name and payload with compact lengths.

@@ -88,6 +88,11 @@ vectors('real NVIDIA evidence (../shared)', () => {
     if (mode === 'protected-pcie') expect(named(judged(name).verdict, 'fail')).toContain('gpu-mode');
   });
 
+  it('judgeNvidia: h100-535.86.09-sdk, whose driver does not report the firmware id that its certificate has', () => {
+    expect(named(judged('h100-535.86.09-sdk').verdict, 'fail')).toEqual([]);
+    expect(named(judged('h100-535.86.09-sdk', [], NOW, null, { fwid: 'required' }).verdict, 'fail')).toEqual(['fwid']);
+  });
+
   it.each(['h100-550.90.07-NEG-chain-case2', 'h100-550.90.07-NEG-chain-case3', 'h100-550.90.07-NEG-chain-case4', 'h100-545.00-NEG-chain'])('judgeNvidia: %s', (name) => {
     const { verdict, devices } = judged(name);
     expect([named(verdict, 'fail'), devices]).toEqual([['chain', 'unique-devices'], []]);

@@ -205,6 +205,16 @@ describe('judgeSnp, policy', () => {
     expect([allowed.overall, checkOf(allowed, check).result]).toEqual(['pass', 'skip']);
   });
 
+  it('guest-smt: a guest that allows SMT passes on a platform that has it off and that it cannot leave', () => {
+    const off = [[64, Uint8Array.of(0x26)]] as const;
+    const allows = GUEST_POLICY | 1n << 16n;
+    const verdict = judged({ policy: allows, patches: off });
+    expectPass(verdict);
+    expect(checkOf(verdict, 'guest-smt').seen).toBe('the guest allows SMT, the platform has it off');
+    expectFailure(judged({ policy: allows | 1n << 18n, patches: off }, { allowMigrationAgent: true }), 'guest-smt');
+    expect(checkOf(judged(), 'guest-smt')).toMatchObject({ result: 'pass', seen: 'the guest demands that SMT is off, the platform has it on' });
+  });
+
   it('guest-policy-bits: bit 17 must be set and no unknown one', () => {
     expectFailure(judged({ policy: 0n }), 'guest-policy-bits');
     for (const bit of [26n, 40n, 63n]) expectFailure(judged({ policy: GUEST_POLICY | 1n << bit }), 'guest-policy-bits');

@@ -1,5 +1,6 @@
 // Real SEV-SNP reports with their chip keys under AMD's own roots. Third-party files: read from ../shared where present.
 // No revocation list of AMD's is among them, so that the list is a forged one and its check is the only one to fail.
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { judgeSnp } from '../../../src/tee/snp/judge.ts';
@@ -94,7 +95,12 @@ vectors('real SEV-SNP reports (../shared)', () => {
   });
 
   it('parseSnpReport: finds the report in Azure\'s envelope', () => {
-    expect(parseSnpReport(file('azure-hcl-report.bin').subarray(32, 32 + 1184))).toEqual(parseSnpReport(file('milan-v2-azure-hcl.report.bin')));
+    const envelope = Buffer.from(file('azure-hcl-report.bin'));
+    const report = parseSnpReport(envelope.subarray(32, 32 + 1184));
+    expect(report).toEqual(parseSnpReport(file('milan-v2-azure-hcl.report.bin')));
+    // The runtime claims behind it are what its report data is the hash of.
+    const claims = envelope.subarray(envelope.indexOf('{', 32 + 1184), envelope.lastIndexOf('}') + 1);
+    expect(Buffer.from(report.reportData).toString('hex')).toBe(`${createHash('sha256').update(claims).digest('hex')}${'00'.repeat(32)}`);
   });
 
   it('judgeSnp: every report of the folder is among the cases', () => {
