@@ -67,18 +67,18 @@ const ORDINARY = {
 
 /** Rates are for 1,000 nodes; a smaller network gets its part of them. */
 const SHAPES: Readonly<Record<WorkloadName, Shape>> = {
-  light: { ...ORDINARY, lengthMs: 400_000, rate: () => 12 },
+  light: { ...ORDINARY, lengthMs: 300_000, rate: () => 12 },
   bursty: { ...ORDINARY, lengthMs: 120_000, rate: (part) => ((part * 6) % 1 < 0.15 ? 200 : 15) },
-  saturated: { ...ORDINARY, lengthMs: 20_000, rate: () => 350, answer: (random) => Math.min(2_000, random.logNormal(250, 0.6)) },
+  saturated: { ...ORDINARY, lengthMs: 15_000, rate: () => 350, answer: (random) => Math.min(2_000, random.logNormal(250, 0.6)) },
   lengths: {
-    lengthMs: 100_000, rate: () => 60,
+    lengthMs: 80_000, rate: () => 60,
     prompt: (random) => (random.next() < 0.85 ? random.logNormal(250, 0.8) : Math.min(60_000, random.logNormal(9_000, 0.6))),
     answer: (random) => (random.next() < 0.7 ? random.logNormal(60, 0.5) : Math.min(3_000, random.logNormal(600, 0.5))),
   },
-  flapping: { ...ORDINARY, lengthMs: 120_000, rate: () => 45, flapping: true },
-  conversations: { ...ORDINARY, lengthMs: 120_000, rate: () => 45, goingOn: 0.85 },
+  flapping: { ...ORDINARY, lengthMs: 100_000, rate: () => 45, flapping: true },
+  conversations: { ...ORDINARY, lengthMs: 100_000, rate: () => 45, goingOn: 0.85 },
   // Few nodes and many requests: long enough that all old nodes are known when new ones come.
-  joining: { ...ORDINARY, lengthMs: 400_000, rate: () => 14, present: 0.15 },
+  joining: { ...ORDINARY, lengthMs: 300_000, rate: () => 14, present: 0.15 },
 };
 
 interface Conversation {

@@ -11,7 +11,7 @@ import { viewOf } from './node-view.ts';
 import { cachedBytes, OpenChoice } from './open-choice.ts';
 import { pick, pickUnknown } from './pick.ts';
 import { explainRound } from './round.ts';
-import { Seats } from './seat.ts';
+import { Seats } from './seats.ts';
 import type { Ask, Candidate, Choice, Chooser, ChooserOptions, Explanation, NodeView, Observation, PassedOver, Reputation } from './chooser.ts';
 import type { ExplanationRecord } from './explanations.ts';
 import type { Pick } from './pick.ts';

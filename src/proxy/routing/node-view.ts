@@ -2,7 +2,8 @@
 // that no other node can be told from it. With few others there is no median: it would be somebody's figure.
 import { countsInWords } from './explanations.ts';
 import type { Candidate, NodeFigures, NodeView, Reputation } from './chooser.ts';
-import type { Seat, Seats } from './seat.ts';
+import type { Seat } from './seat.ts';
+import type { Seats } from './seats.ts';
 
 /** Fewest other nodes that a median is told of. */
 const FEWEST_OTHERS = 3;

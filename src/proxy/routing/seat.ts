@@ -1,17 +1,10 @@
 // One connected node as the chooser knows it: what is remembered of the node by its key, of its owner by address, and what is
 // in flight on this connection. `weigh` turns all of it into the numbers that are compared.
-import { BoundedMap, MAX_KEY_CHARS } from './bounded-map.ts';
-import { DecayedMean } from './estimate.ts';
-import { Attempts, DISTRUSTED_BELOW, Honesty, promiseKept, reputationOf, trust } from './reputation.ts';
-import { ModelSpeed, NodeSpeed } from './speed.ts';
+import { DISTRUSTED_BELOW, promiseKept, reputationOf, trust } from './reputation.ts';
 import type { Candidate, PassedOver, Reputation } from './chooser.ts';
-import type { Line } from './estimate.ts';
-import type { SentState } from './speed.ts';
-
-const MAX_NODES = 50_000;
-const MAX_OWNERS = 50_000;
-const MAX_MODELS = 10_000;
-const MINUTE = 60_000;
+import type { DecayedMean, Line } from './estimate.ts';
+import type { Attempts, Honesty } from './reputation.ts';
+import type { NodeSpeed, SentState } from './speed.ts';
 
 /** What a failure costs the client beside the time of another attempt: its own patience. */
 const FAILURE_MS = 2_000;
@@ -199,62 +192,5 @@ export class Seat {
     this.#trust = trust(this.#promise(), metering, verification);
     this.#risk = (1 - success) / success;
     this.#distrusted = metering * verification < DISTRUSTED_BELOW;
-  }
-}
-
-/** All seats, and what is remembered beyond them; bounded. */
-export class Seats {
-  // By the registry's own object: a connection that is gone takes its seat with it.
-  readonly #seats = new WeakMap<Candidate, Seat>();
-  readonly #known = new BoundedMap<Known>(MAX_NODES);
-  readonly #owners = new BoundedMap<Honesty>(MAX_OWNERS);
-  readonly #models = new BoundedMap<ModelSpeed>(MAX_MODELS);
-
-  model(name: string): ModelSpeed {
-    let model = this.#models.get(name);
-    if (model === undefined) {
-      model = new ModelSpeed();
-      this.#models.set(name, model);
-    }
-    return model;
-  }
-
-  honesty(owner: string): Honesty {
-    let honesty = this.#owners.get(owner);
-    if (honesty === undefined) {
-      honesty = new Honesty();
-      this.#owners.set(owner, honesty);
-    }
-    return honesty;
-  }
-
-  reputation(candidate: Candidate, nowMs: number): Reputation {
-    const seat = this.find(candidate);
-    if (seat !== undefined) return seat.reputation(nowMs);
-    const honesty = this.honesty(candidate.owner);
-    return reputationOf({
-      success: this.#known.get(candidate.key.slice(0, MAX_KEY_CHARS))?.attempts.success(nowMs) ?? new Attempts().success(nowMs),
-      promise: 1, metering: honesty.metering(nowMs), verification: honesty.verification(nowMs),
-    });
-  }
-
-  find(candidate: Candidate): Seat | undefined {
-    return this.#seats.get(candidate);
-  }
-
-  of(candidate: Candidate, model: ModelSpeed): Seat {
-    return this.#seats.get(candidate) ?? this.#add(candidate, model);
-  }
-
-  #add(candidate: Candidate, model: ModelSpeed): Seat {
-    const key = candidate.key.slice(0, MAX_KEY_CHARS);
-    let known = this.#known.get(key);
-    if (known === undefined) {
-      known = { speed: new NodeSpeed(model), attempts: new Attempts(), cacheHits: new DecayedMean(0.7, 2, { halfLifeMs: 30 * MINUTE, keep: 0.95 }) };
-      this.#known.set(key, known);
-    }
-    const seat = new Seat(candidate, known, this.honesty(candidate.owner));
-    this.#seats.set(candidate, seat);
-    return seat;
   }
 }
