@@ -178,7 +178,7 @@ export class ContractBook {
     const { ledger } = this.#context;
     const seen: { account: LedgerAccount; child: ChildState }[] = [];
     const registered: { contract: string; nonce: bigint }[] = [];
-    const reader = { isOwnWallet: this.#hooks.isOwnWallet, childOf: (kind: AccountKind, owner: Address) => this.childAddress(kind, owner) };
+    const reader = { isOwnWallet: (address: Address) => this.#hooks.isOwnWallet(address), childOf: (kind: AccountKind, owner: Address) => this.childAddress(kind, owner) };
     for (const transaction of transactions) {
       const event = eventOf(transaction, reader);
       if (event === null) continue;
