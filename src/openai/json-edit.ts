@@ -65,7 +65,8 @@ function topLevelMembers(text: string): Member[] {
     const start = text.indexOf('"', at);
     if (start < 0) break;
     const nameEnd = stringEnd(text, start);
-    const name = String(JSON.parse(text.slice(start, nameEnd)));
+    const written = text.slice(start + 1, nameEnd - 1);
+    const name = written.includes('\\') ? String(JSON.parse(`"${written}"`)) : written;
     const end = valueEnd(text, text.indexOf(':', nameEnd) + 1);
     if (names.has(name)) throw badRequest(`member '${name.slice(0, 100)}' appears twice in request`, { param: name.slice(0, 100), code: 'invalid_json' });
     names.add(name);

@@ -4,7 +4,7 @@ import { assertUsage, readUsage } from '../openai/usage.ts';
 import type { UsageCounts } from '../openai/usage.ts';
 
 /** The end of the body in which usage is looked for. */
-const TAIL_BYTES = 2_048;
+const TAIL_BYTES = 1_024;
 /** The beginning of a text that is not empty; cannot occur within a JSON string, where quotes are escaped. */
 const TEXT_MEMBERS = ['"content":"', '"text":"', '"reasoning_content":"'].map((text) => Buffer.from(text));
 const QUOTE = 0x22;
@@ -16,11 +16,14 @@ export class Relayed {
   /** Pieces of text, each of which took at least one token. A lower bound: a piece that two parts share is not seen. */
   texts = 0;
   readonly #tail = Buffer.alloc(TAIL_BYTES);
+  /** Found at the present end; undefined: not looked for. */
+  #usage: UsageCounts | null | undefined;
 
   /** To be called for each part that is passed on. */
   add(part: Uint8Array): void {
     if (part.byteLength === 0) return;
     this.bytes += part.byteLength;
+    this.#usage = undefined;
     const bytes = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
     for (const member of TEXT_MEMBERS) {
       for (let at = bytes.indexOf(member); at >= 0; at = bytes.indexOf(member, at)) {
@@ -34,6 +37,11 @@ export class Relayed {
 
   /** The last usage at the end of the body; null where there is none that makes sense. */
   usage(): UsageCounts | null {
+    if (this.#usage === undefined) this.#usage = this.#findUsage();
+    return this.#usage;
+  }
+
+  #findUsage(): UsageCounts | null {
     const tail = this.#tail.toString('latin1'); // names and numbers are ASCII, and cut characters do no harm
     for (let at = tail.lastIndexOf(USAGE_MEMBER); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(USAGE_MEMBER, at - 1)) {
       const usage = parseUsage(objectAt(tail, at + USAGE_MEMBER.length));

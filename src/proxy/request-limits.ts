@@ -51,9 +51,11 @@ export function limitRequest(query: Uint8Array, maxTokens: number): LimitedReque
   };
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function textOf(payload: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(payload);
+    return utf8.decode(payload);
   } catch {
     throw badRequest('request body is not valid JSON in UTF-8', { code: 'invalid_json' });
   }

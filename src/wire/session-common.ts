@@ -14,7 +14,18 @@ export const DEFAULT_MAX_REQUEST_MS = 3_600_000;
 export const DEFAULT_HANDSHAKE_MS = 30_000;
 export const DEFAULT_STATUS_MS = 60_000;
 
-export const defaultRandom = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
+/** Random bytes are fetched for many requests at once; none is given out twice. */
+const POOL_BYTES = 4_096;
+let pool = Buffer.alloc(0);
+
+export function defaultRandom(size: number): Uint8Array {
+  if (size > POOL_BYTES) return new Uint8Array(randomBytes(size));
+  if (pool.length < size) pool = randomBytes(POOL_BYTES);
+  const taken = new Uint8Array(pool.subarray(0, size));
+  pool.fill(0, 0, size);
+  pool = pool.subarray(size);
+  return taken;
+}
 
 /** True for 32 zero bytes or nothing: "not encrypted" (WIRE-2026-04.md section 1). */
 export const keyOrNull = (key: Uint8Array | undefined): Uint8Array | null => (key === undefined || key.every((byte) => byte === 0) ? null : key);
