@@ -1,6 +1,7 @@
 // `node bench/attest.mjs`: verifications per second and core for each kind of evidence, cold (every byte parsed and every
 // signature verified) and cached, beside @phala/dcap-qvl on the same evidence in the same run, the sides taking turns.
-// Runs on the build (npm run build). Times are CPU time of this process, so that other load changes them little.
+// Runs on the build (npm run build). Times are CPU time of this process, the least of many rounds, since whatever else the machine
+// does can only add to it; the median is in parentheses.
 import { readFileSync } from 'node:fs';
 import phala from '@phala/dcap-qvl';
 import { judgeDcap } from '../dist/tee/dcap/dcap.js';
@@ -19,7 +20,7 @@ function cpuMs(count, call) {
   return (user + system) / 1000 / count;
 }
 
-/** Median CPU milliseconds of each side; the sides take turns, after one round that is not counted. */
+/** CPU milliseconds of each side, least and median; the sides take turns, after one round that is not counted. */
 function compare(sides) {
   const times = new Map(sides.map(([name]) => [name, []]));
   for (let round = 0; round <= ROUNDS; round += 1) {
@@ -28,10 +29,11 @@ function compare(sides) {
       if (round > 0) times.get(name).push(ms);
     }
   }
-  return new Map([...times].map(([name, values]) => [name, median(values)]));
+  return new Map([...times].map(([name, values]) => [name, { least: Math.min(...values), median: median(values) }]));
 }
 
-const show = (name, ms) => `${name}: ${ms < 1 ? `${(ms * 1000).toFixed(0)} µs` : `${ms.toFixed(2)} ms`} (${Math.round(1000 / ms)}/s)`;
+const time = (ms) => (ms < 1 ? `${(ms * 1000).toFixed(0)} µs` : `${ms.toFixed(2)} ms`);
+const show = (name, { least, median: middle }) => `${name}: ${time(least)} (median ${time(middle)}, ${Math.round(1000 / least)}/s)`;
 
 /** Our own vector under a generated root; the third-party ones need not be there. */
 function tdx() {
@@ -54,9 +56,9 @@ function tdx() {
   const theirs = () => other.verify(quote, collateral, now);
   if (judgeDcap(input).verdict.overall !== 'pass' || cached().verdict.overall !== 'pass' || theirs().status !== 'UpToDate') throw new Error('the vector is not accepted');
   const ms = compare([['cold', 10, () => judgeDcap(input)], ['cached', 500, cached], ['dcap-qvl', 5, theirs]]);
-  const [cold, warm] = [ms.get('cold'), ms.get('cached')];
+  const [cold, warm, beside] = ['cold', 'cached', 'dcap-qvl'].map((name) => ms.get(name).least);
   console.log(`TDX           ${[...ms].map(([name, value]) => show(name, value)).join('   ')}`);
-  console.log(`              target cold at most 5 ms: ${verdict(cold <= 5)}   cached at most 50 µs: ${verdict(warm <= 0.05)}   times faster than dcap-qvl: ${(ms.get('dcap-qvl') / cold).toFixed(1)}`);
+  console.log(`              target cold at most 5 ms: ${verdict(cold <= 5)}   cached at most 50 µs: ${verdict(warm <= 0.05)}   times faster than dcap-qvl: ${(beside / cold).toFixed(1)}`);
 }
 
 tdx();

@@ -20,6 +20,10 @@ import { parsePayment } from '../../src/chain/signed-payment.ts';
 import { editJsonObject } from '../../src/openai/json-edit.ts';
 import { parseChatRequest, parseTextRequest } from '../../src/openai/requests.ts';
 import { createSseParser } from '../../src/openai/sse-parser.ts';
+import { decodeKeyRecord } from '../../src/seal/key-record.ts';
+import { decodeAnswerReceipt } from '../../src/seal/receipt.ts';
+import { parseStrictObject } from '../../src/seal/v1/json.ts';
+import { openBytes } from '../../src/seal/v1/text.ts';
 import { parseCertificate } from '../../src/tee/certificate-parse.ts';
 import { verifyCertificate } from '../../src/tee/certificate-verify.ts';
 import { readCertificateTable } from '../../src/tee/collect/certificate-table.ts';
@@ -149,6 +153,8 @@ const LOADERS: readonly ((cell: Cell) => unknown)[] = [
     .map((codec) => (cell: Cell) => codec.load(cell)),
 ];
 const PEER_INFOS = [...utf8(bytesOf('../vectors/wire/attested/attested_peer_info.json')).matchAll(/"([0-9a-f]{64,})"/g)].map(([, found]) => Buffer.from(found ?? '', 'hex'));
+
+const SEALED = [...utf8(bytesOf('../vectors/seal/seal.json')).matchAll(/"([0-9a-f]{200,6000})"/g)].map(([, found]) => Buffer.from(found ?? '', 'hex')).slice(0, 40);
 
 export const TARGETS: readonly Target[] = [
   {
@@ -328,6 +334,15 @@ export const TARGETS: readonly Target[] = [
       // Bytes that are refused may be refused after some events or before them.
       const [all, some] = [read([input]), read(chunks(input))];
       must(all === some || some.startsWith(all.slice(0, -1)), 'events do not depend on the pieces in which they come');
+    },
+  },
+  {
+    name: 'seal', files: ['seal/key-record', 'seal/receipt', 'seal/encoding', 'seal/v1/json', 'seal/v1/text'], seeds: [...SEALED, Buffer.from('{"a":{"b":[1,"c",{"d":null}]}}')], words: JSON_WORDS, maxBytes: 8192,
+    run(input) {
+      ignored(() => decodeKeyRecord(input));
+      ignored(() => decodeAnswerReceipt(input));
+      ignored(() => openBytes(new Uint8Array(32), input));
+      ignored(() => parseStrictObject(input));
     },
   },
   {
