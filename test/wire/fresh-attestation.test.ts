@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { AttestationError, RemoteError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { freshReportData } from '../../src/tee/fresh-attestation.ts';
+import { freshReportData, MAX_GPUS_BYTES } from '../../src/tee/fresh-attestation.ts';
 import type { Attester, FreshAnswer } from '../../src/tee/fresh-attestation.ts';
 import type { FreshnessRule } from '../../src/tee/freshness.ts';
 import { reportDataOf } from '../../src/tee/report-data.ts';
@@ -299,6 +299,20 @@ describe('worker and proxy', () => {
     expect(error).toBeInstanceOf(RemoteError);
     expect(await links[0]?.closed).toBeInstanceOf(AttestationError);
     expect(gate.claims).toEqual([]);
+  });
+
+  it('an answer of the greatest size reaches the verifier, and a larger one does not', async () => {
+    const filler = (size: number) => (key: Uint8Array): Attester => async (question) => {
+      const gpus = new Uint8Array(size).fill(0x20);
+      return { evidence: snpMachine().fresh(freshReportData({ ...question, publicKey: key }, gpus)), gpus };
+    };
+    const largest = await both(snpMachine(), {}, { attester: filler(MAX_GPUS_BYTES) });
+    await expectRejection(largest.open(), 'E_REMOTE', /malformed evidence/);
+    const larger = await both(snpMachine(), {}, { attester: filler(MAX_GPUS_BYTES + 1) });
+    await expectRejection(larger.open(), 'E_REMOTE', /fresh GPU evidence has 524289 bytes, expected 0 to 524288/);
+    const huge = await both(snpMachine(), {}, { attester: filler(2 * MAX_GPUS_BYTES) });
+    await expectRejection(huge.open(), 'E_CLOSED');
+    expect(await huge.links[0]?.closed).toMatchObject({ code: 'E_PROTOCOL' });
   });
 
   it('a worker of version 5: accepted under prefer, refused under require and where a GPU is demanded', async () => {
