@@ -25,7 +25,8 @@ export interface HostPort {
 export interface ConnectOptions {
   /** Client ports of the proxies. At least one. A function is asked at each attempt: the root contract's list changes. */
   readonly proxies: readonly HostPort[] | (() => readonly HostPort[]);
-  readonly identity: TlsIdentity;
+  /** A function is asked for each connection: certificates are renewed. */
+  readonly identity: TlsIdentity | (() => TlsIdentity);
   readonly verifyProxy: VerifyPeer;
   readonly accounts: ClientAccounts;
   readonly isTest: boolean;

@@ -1,7 +1,7 @@
 // Connects a command to the network as a client: a fresh TLS key for this one run, the network's proxies, the checks, and on a
 // network with contracts the wallet that pays.
 import { createHash } from 'node:crypto';
-import { connectToProxy } from '../client/connect.ts';
+import { createConnector } from '../client/connect.ts';
 import { unpaidAccounts } from '../client/accounts.ts';
 import { paidAccounts } from '../client/paid-accounts.ts';
 import { openPaymentBook } from '../chain/payment-book.ts';
@@ -13,12 +13,14 @@ import { ConfigError, NetworkError } from '../core/errors.ts';
 import { silentLog } from '../core/log.ts';
 import { formatTon, NANO_PER_TON } from '../core/units.ts';
 import type { ClientAccounts, ConnectionAccount } from '../client/accounts.ts';
-import type { ConnectedProxy } from '../client/connect.ts';
+import type { ConnectedProxy, Connector } from '../client/connect.ts';
 import type { Signer } from '../chain/ed25519.ts';
+import type { Log } from '../core/log.ts';
 import type { Settings } from '../core/settings.ts';
 import type { ModelListing } from '../wire/client-session.ts';
 import type { Invocation } from './command.ts';
 import type { JsonValue } from './output.ts';
+import type { JoinedNetwork } from './network.ts';
 import type { PaidRole } from './paid-role.ts';
 
 /** What is left of --timeout from now on, in whole milliseconds; at least 1, so that what is late fails as late. */
@@ -34,30 +36,63 @@ export interface ClientConnection extends ConnectedProxy {
   end(): Promise<void>;
 }
 
-/** A verified, ready connection to the nearest proxy that answers within the time that is left. */
-export async function connectAsClient(invocation: Invocation, leftMs: () => number): Promise<ClientConnection> {
-  const { context, out } = invocation;
-  const network = await joinNetwork(invocation, 'client');
+/** This run's way into the network as a client. */
+export interface OpenClient {
+  readonly network: JoinedNetwork;
+  readonly connector: Connector;
+  /** Ends everything that was opened; resolves when what was used is on disk. */
+  end(): Promise<void>;
+}
+
+/** Joins the network as a client; nothing is dialled yet. `renewed`: for a process that runs on. */
+export async function openClient(invocation: Invocation, { renewed = false, log = silentLog }: { readonly renewed?: boolean; readonly log?: Log } = {}): Promise<OpenClient> {
+  const network = await joinNetwork(invocation, 'client', log);
   const closing: (() => Promise<void>)[] = [() => network.close()];
   const end = async (): Promise<void> => {
     for (const part of closing.splice(0).reverse()) await part();
   };
   try {
     const identity = await network.attestation.identity('client');
-    identity.close(); // one short connection needs no renewal
+    if (renewed) closing.push(async () => identity.close());
+    else identity.close(); // one short connection needs no renewal
     const { accounts, close } = network.paid === null ? { accounts: unpaidAccounts(identity.publicKey), close: async () => {} } : await payingAccounts(invocation, network.paid);
     closing.push(close);
     if (network.proxies('clients').length === 0) throw new ConfigError('E_CONFIG', 'the root contract of the network lists no proxy', { hint: 'run `cocoon network show`' });
-    const connected = await connectToProxy({
+    const connector = createConnector({
       proxies: () => network.proxies('clients'),
-      identity: identity.current(),
+      identity: renewed ? () => identity.current() : identity.current(),
       verifyProxy: network.attestation.verifyPeer('proxy'),
-      accounts, isTest: network.isTest, timeoutMs: leftMs(), signal: context.signal,
+      accounts, isTest: network.isTest, log,
     });
-    closing.push(async () => connected.session.close());
-    const { peer, address } = connected;
+    return { network, connector, end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** nanoTON of an adjusted token and the largest multiplier, as the root contract says now; null where nobody pays. */
+export function priceOf({ paid }: JoinedNetwork): { readonly perTokenNano: bigint; readonly largestMultiplier: number } | null {
+  if (paid === null) return null;
+  const { pricePerTokenNano, promptMultiplier, cachedMultiplier, completionMultiplier, reasoningMultiplier } = paid.root.current().config.params;
+  return { perTokenNano: pricePerTokenNano, largestMultiplier: Math.max(promptMultiplier, cachedMultiplier, completionMultiplier, reasoningMultiplier) };
+}
+
+/** A verified, ready connection to the nearest proxy that answers within the time that is left. */
+export async function connectAsClient(invocation: Invocation, leftMs: () => number): Promise<ClientConnection> {
+  const { context, out } = invocation;
+  const { network, connector, end } = await openClient(invocation);
+  try {
+    const connected = await connector.connect({ timeoutMs: leftMs(), signal: context.signal });
+    const { peer, address, session } = connected;
     await out.note(`verified proxy ${address}: ${peer.evidence} evidence, image ${toHex(peer.imageHash).slice(0, 16)}…`);
-    return { ...connected, pricePerTokenNano: network.paid?.root.current().config.params.pricePerTokenNano ?? null, end };
+    return {
+      ...connected, pricePerTokenNano: priceOf(network)?.perTokenNano ?? null,
+      end: async () => {
+        session.close();
+        await end();
+      },
+    };
   } catch (error) {
     await end();
     throw error;

@@ -26,6 +26,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
 
 export const COMMANDS: readonly CommandEntry[] = [
   { path: 'infer', summary: 'ask a model one question', load: () => import('./infer.ts') },
+  { path: 'serve', summary: 'an OpenAI-compatible endpoint on this machine', load: () => import('./serve.ts') },
   { path: 'models list', summary: 'list the models that nodes serve now', load: () => import('./models-list.ts') },
   { path: 'node start', summary: 'serve a model to the network', load: () => import('./node-start.ts') },
   { path: 'node why', summary: 'ask the proxies why requests came here or went elsewhere', load: () => import('./node-why.ts') },

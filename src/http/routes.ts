@@ -15,6 +15,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Parsed JSON of a request with a body, else undefined. Any shape: check it. */
   readonly body: unknown;
+  /** The body as it came, of a server that hands bodies over raw. */
+  readonly bytes?: Uint8Array;
   /** Aborts when the caller goes away before the reply is complete, and when the server's closing deadline has passed. */
   readonly signal: AbortSignal;
 }
@@ -50,6 +52,8 @@ export interface HttpProblem {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint: string | undefined;
+  /** What was thrown, for a role that says more of its own errors; null for a bug. */
+  readonly error: CocoonError | null;
 }
 
 /** Thrown by a handler to answer with a status of its own choice. */
@@ -70,13 +74,13 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 /** Status, code and text of anything thrown. What is not a CocoonError is a bug: its text stays inside. */
 export function problemOf(thrown: unknown): HttpProblem {
   if (!(thrown instanceof CocoonError) || thrown.code === 'E_INTERNAL') {
-    return { status: 500, code: 'E_INTERNAL', message: 'internal error', hint: undefined };
+    return { status: 500, code: 'E_INTERNAL', message: 'internal error', hint: undefined, error: null };
   }
   const { code, message, hint }: CocoonError = thrown;
-  return { status: thrown instanceof HttpStatusError ? thrown.status : STATUS[code] ?? 500, code, message, hint };
+  return { status: thrown instanceof HttpStatusError ? thrown.status : STATUS[code] ?? 500, code, message, hint, error: thrown };
 }
 
 /** The body where a role has no form of its own: `{"error":{"code","message","hint"}}`. */
-export function problemReply({ status, code, message, hint }: HttpProblem): HttpReply {
+export function problemReply({ status, code, message, hint }: Omit<HttpProblem, 'error'>): HttpReply {
   return { status, json: { error: { code, message, ...(hint === undefined ? {} : { hint }) } } };
 }

@@ -20,6 +20,8 @@ export interface HttpServerOptions {
   readonly log: Log;
   /** Refuse binds and requests that are not of this machine (loopback.ts). */
   readonly loopbackOnly?: boolean;
+  /** True: bodies of JSON are handed over as they came (`bytes`), unparsed, for a server that passes them on. */
+  readonly rawBodies?: boolean;
   /** Bytes of a request body. Default 1 MiB. */
   readonly bodyLimitBytes?: number;
   /** From the connection, or the last answer, to the end of the headers. Default 10 s. */
@@ -68,6 +70,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   });
   app.server.maxConnections = options.maxConnections ?? DEFAULTS.maxConnections;
   app.removeContentTypeParser('text/plain');
+  if (options.rawBodies === true) {
+    app.removeContentTypeParser('application/json');
+    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  }
   const closing = new AbortController();
   installErrors(app, options);
   for (const route of options.routes) installRoute(app, route, options, closing.signal);
@@ -121,6 +127,9 @@ function refusalOf(error: unknown): unknown {
   }
 }
 
+const bodyOf = (body: unknown): Pick<HttpRequest, 'body' | 'bytes'> =>
+  (Buffer.isBuffer(body) ? { body: undefined, bytes: new Uint8Array(body.buffer, body.byteOffset, body.byteLength) } : { body: body ?? undefined });
+
 const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0] ?? '';
 
 function requestOf(request: FastifyRequest, reply: FastifyReply, closing: AbortSignal): HttpRequest {
@@ -135,7 +144,7 @@ function requestOf(request: FastifyRequest, reply: FastifyReply, closing: AbortS
   }
   return {
     method: request.method, path: pathOf(request), params: request.params as Record<string, string>, query,
-    headers: request.headers, body: request.body ?? undefined, signal: AbortSignal.any([gone.signal, closing]),
+    headers: request.headers, ...bodyOf(request.body), signal: AbortSignal.any([gone.signal, closing]),
   };
 }
 
