@@ -37,7 +37,7 @@ export function declareClaiming(command: Command): void {
     .option('--all', 'claim from every proxy (default unless --proxy is given)')
     .option('--proxy <address>', 'claim from this proxy contract only')
     .option('--min-amount <ton>', 'leave payouts below this amount for later', tonAmount(true))
-    .option('--max-fee-percent <n>', 'leave payouts for later whose fees are more than this share (default: the setting node.max_fee_percent)', wholeNumber(0, 100))
+    .option('--max-fee-percent <n>', 'leave payouts for later whose fees are more than this share (default: the setting node.max_fee_percent)', wholeNumber(0, 10_000))
     .option('--wait', 'wait until something can be claimed, at most --timeout');
   declareSending(command);
 }
