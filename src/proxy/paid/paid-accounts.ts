@@ -1,8 +1,7 @@
 // Accounts of a network with contracts (WIRE.md sections 9, 10, 12 to 16; ONCHAIN.md sections 8 to 12): what clients may
 // spend by their contracts, what both sides' totals are by the ledger, and the payments that are signed for them.
-import { Address } from '@ton/core';
+import type { Address } from '@ton/core';
 import type { TonAccess } from '../../chain/access/types.ts';
-import { STATE } from '../../chain/cells/storage.ts';
 import type { Signer } from '../../chain/ed25519.ts';
 import type { RootFollower } from '../../chain/follow/root-follower.ts';
 import type { HotWallet } from '../../chain/hot-wallet.ts';
@@ -12,17 +11,16 @@ import type { Log } from '../../core/log.ts';
 import { sleep as realSleep } from '../../core/retry.ts';
 import type { Sleep } from '../../core/retry.ts';
 import type { Accounts, ClientAccount, Reservation, WorkerAccount } from '../accounts.ts';
-import type { Ledger, LedgerAccount } from '../ledger/ledger.ts';
-import type { PaymentStatus, ProxyIdentity } from '../../wire/peer-info.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { ProxyIdentity } from '../../wire/peer-info.ts';
 import { Bonds } from './bonds.ts';
 import { Books } from './books.ts';
 import type { ContractBook } from './contract-book.ts';
 import { DEFAULT_RULES } from './context.ts';
 import type { PaidContext, PaidRules } from './context.ts';
-import { handedOut, signCommitted } from './payments.ts';
+import { isEnded, ownClient, ownWorker, PaidClient, PaidWorker, parseAddress, textOf } from './paid-peers.ts';
 import { statusOf } from './paid-status.ts';
 import type { PaidStatus } from './paid-status.ts';
-import { provenTotal } from './proof.ts';
 
 export type { AccountMoney, InstanceMoney, PaidStatus } from './paid-status.ts';
 export type { PaidRules } from './context.ts';
@@ -279,117 +277,6 @@ class ContractAccounts implements PaidAccounts {
     if (contract === undefined) throw new CocoonError('E_INTERNAL', 'there is no proxy contract');
     return { publicKey: signer.publicKey, ownerAddress: textOf(owner), contractAddress: textOf(contract), isTest: this.#options.isTest };
   }
-}
-
-interface Side {
-  readonly context: PaidContext;
-  readonly book: ContractBook;
-  readonly account: LedgerAccount;
-  isActive(): boolean;
-}
-
-class PaidClient implements ClientAccount {
-  readonly book: ContractBook;
-  readonly account: LedgerAccount;
-  readonly #side: Side;
-
-  constructor(side: Side) {
-    this.#side = side;
-    this.book = side.book;
-    this.account = side.account;
-  }
-
-  get ownerAddress(): string { return textOf(this.account.owner); }
-  get contractAddress(): string { return textOf(this.account.contract); }
-  get secretHash(): Uint8Array | null { return this.account.child?.secretHash ?? null; }
-
-  async authorize(method: Parameters<ClientAccount['authorize']>[0], signal: AbortSignal): Promise<void> {
-    if (method.kind === 'long') await this.book.registrations.wait(this.account.contract.toRawString(), method.nonce, signal);
-    if (isEnded(this.account)) throw new RemoteError(ERROR, 'client is closing');
-  }
-
-  status(): PaymentStatus {
-    return paymentStatusOf(this.#side);
-  }
-
-  isActive(): boolean {
-    return this.#side.isActive() && !isEnded(this.account);
-  }
-}
-
-class PaidWorker implements WorkerAccount {
-  readonly book: ContractBook;
-  readonly account: LedgerAccount;
-  readonly #side: Side & { readonly bonds: Bonds };
-
-  constructor(side: Side & { readonly bonds: Bonds }) {
-    this.#side = side;
-    this.book = side.book;
-    this.account = side.account;
-  }
-
-  get ownerAddress(): string { return textOf(this.account.owner); }
-  get contractAddress(): string { return textOf(this.account.contract); }
-
-  compare(claim: Parameters<WorkerAccount['compare']>[0]): ReturnType<WorkerAccount['compare']> {
-    const { maxTokens } = this.account;
-    // Any number above ours means that something is known of there which is not known here.
-    const agreed = claim.maxTokens <= maxTokens && claim.dbTokens <= maxTokens && claim.chainTokens <= maxTokens;
-    return { status: this.status(), agreed };
-  }
-
-  /** A worker that knows more proves it with the highest payment that it has; what it cannot prove is not booked, and it may go on. */
-  async extendedCompare(dbTokens: bigint, other: Uint8Array): Promise<void> {
-    const { context } = this.#side;
-    const proven = provenTotal(other, this.account, context.signer.publicKey);
-    if (proven > this.account.chainTokens) {
-      await context.ledger.prove(this.account, proven);
-      await signCommitted(context, [this.account]);
-      context.log.warn('total raised to what a worker proved', { worker: this.contractAddress, tokens: proven.toString() });
-    }
-    if (dbTokens > this.account.maxTokens) {
-      context.log.warn('a worker claims more than it can prove', { worker: this.contractAddress, claimed: dbTokens.toString(), tokens: this.account.maxTokens.toString() });
-    }
-  }
-
-  status(): PaymentStatus {
-    return paymentStatusOf(this.#side);
-  }
-
-  bondNano(): bigint {
-    return this.#side.bonds.stakeNano(this.account.owner);
-  }
-
-  isActive(): boolean {
-    return this.#side.isActive() && this.account.child?.state !== STATE.closed;
-  }
-}
-
-const paymentStatusOf = ({ context, account }: Side): PaymentStatus =>
-  ({ signedPayment: handedOut(context, account), dbTokens: account.dbTokens, maxTokens: account.maxTokens });
-
-const isEnded = ({ child }: LedgerAccount): boolean => child !== null && child.state !== STATE.normal;
-
-/** As the network's programs write addresses: base64url, not bounceable. */
-const textOf = (address: Address): string => address.toString({ urlSafe: true, bounceable: false, testOnly: false });
-
-/** Throws RemoteError 0. */
-function parseAddress(text: string): Address {
-  try {
-    return Address.parseFriendly(text).address;
-  } catch {
-    throw new RemoteError(0, 'Failed to parse account address');
-  }
-}
-
-function ownClient(client: ClientAccount): PaidClient {
-  if (!(client instanceof PaidClient)) throw new CocoonError('E_INTERNAL', 'a client account of other accounts is used');
-  return client;
-}
-
-function ownWorker(worker: WorkerAccount): PaidWorker {
-  if (!(worker instanceof PaidWorker)) throw new CocoonError('E_INTERNAL', 'a worker account of other accounts is used');
-  return worker;
 }
 
 /** What the chain did not say is told to the peer as not ready. */
