@@ -206,6 +206,14 @@ describe('NVIDIA: manifests, OCSP, bundles of GPUs', () => {
     expect([exit, data.overall, checksOf(data, 'skip')]).toEqual([12, 'incomplete', ['ocsp', 'driver-rim-ocsp', 'vbios-rim-ocsp']]);
   });
 
+  it('selftest: every change of evidence, manifests and answers is refused; explain has nothing to show for GPUs and says so', async () => {
+    await world.write('gpus.json', forgeMachine());
+    const { exit, data } = await world.attest('selftest', 'gpus.json', '--trust-root', 'roots.pem', '--policy', 'policy.json', '--nonce', nonce);
+    expect([exit, data['accepted'], data['unchanged']]).toEqual([0, 0, 'pass']);
+    expect(data['changes']).toBeGreaterThan(60);
+    expect(await world.attest('explain', 'gpus.json')).toMatchObject({ exit: 2, code: 'E_USAGE' });
+  }, 120_000);
+
   it('a hold is accepted only where the policy says so', async () => {
     await world.write('policy.json', { version: 1, accept: ['nvidia'], nvidia: { gpu_count: 1, allow_certificate_hold: true } });
     expect((await verify(forgeMachine({ ocsp: { 'Example Provisioner': { status: 'hold' } } }))).exit).toBe(0);

@@ -226,6 +226,13 @@ describe(snp === null ? `real chains: ${SKIP_REASON}` : 'real chains', () => {
     expectRefusal(() => verify([read('genoa-v3-microsoft.vek.der'), read('roots/milan-ask.der'), read('roots/milan-ark.der')], { leafWithoutUsage: true, nowMs: Date.UTC(2026, 6, 1) }), 'E_EVIDENCE_REFUSED', /check "chain-names"/);
   });
 
+  (snp === null ? it.skip : it).each(['milan', 'genoa', 'turin'])('verifyIssued: AMD\'s root of %s has signed itself and both of its authorities, and no other root has', (product) => {
+    const read = (name: string): X509 => parseX509(new Uint8Array(readFileSync(new URL(`roots/${name}.der`, snp ?? 'file:///'))));
+    const ark = read(`${product}-ark`);
+    for (const name of ['ark', 'ask', 'asvk']) expect(() => verifyIssued(read(`${product}-${name}`), ark)).not.toThrow();
+    for (const other of ['milan', 'genoa', 'turin'].filter((name) => name !== product)) expect(() => verifyIssued(read(`${product}-asvk`), read(`${other}-ark`))).toThrow(AttestationError);
+  });
+
   (nvidia === null ? it.skip : it)('verifyChain: NVIDIA\'s device chains', () => {
     const files = readdirSync(nvidia ?? '').filter((name) => name.startsWith('h100') && name.endsWith('.json') && !name.includes('NEG'));
     expect(files.length).toBeGreaterThan(5);
