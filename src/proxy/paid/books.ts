@@ -114,7 +114,7 @@ export class Books {
     }
     this.#deployment = wanted;
     for (const book of this.#books) await book.start(signal);
-    await this.#guard.caughtUp();
+    await this.#guard.caughtUp(this.#books.flatMap(({ accounts }) => accounts));
     await this.committer.sign();
   }
 

@@ -53,10 +53,12 @@ export class RollbackGuard implements ContractBookHooks {
     return this.#behind(`${account.kind} contract ${account.contract.toString()} has counted ${tokens} tokens, the ledger committed ${account.chainTokens}`, 1);
   }
 
-  /** The chain was read up to now. Throws ConfigError `E_LEDGER_BEHIND`; from then on evidence of another ledger ends the proxy. */
-  async caughtUp(): Promise<void> {
+  /** The chain was read up to now; these are all accounts. Throws ConfigError `E_LEDGER_BEHIND`; from then on evidence of another ledger ends the proxy. */
+  async caughtUp(accounts: readonly LedgerAccount[]): Promise<void> {
     const ledger = this.#ledger;
     if (this.#rebuilding) {
+      // Also what a start that was refused had read already.
+      for (const account of accounts) await ledger.prove(account, account.child?.tokens ?? 0n);
       const highest = Math.max(this.#highest, ledger.counter(BEHIND));
       await ledger.adoptSeqno(highest);
       await ledger.setCounter(ADOPTED, Math.max(highest, ledger.counter(ADOPTED)));

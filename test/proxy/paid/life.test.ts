@@ -1,6 +1,6 @@
 // Money on the local chain through a contract's whole life: registration, charges and payouts by rule, refunds, earnings, a
 // proxy that is closed by its owner; at the end the sums are exact.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { beginCell } from '@ton/core';
 import type { Address } from '@ton/core';
 import { clientDeployment, workerDeployment } from '../../../src/chain/addresses.ts';
@@ -15,6 +15,8 @@ import type { WindDownProgress } from '../../../src/proxy/paid/wind-down.ts';
 import { eventually, PaidNetwork, person, TON } from './fixture.ts';
 import type { Person } from './fixture.ts';
 import { request, textOf } from './peers.ts';
+
+jest.setTimeout(400_000);
 
 let network: PaidNetwork;
 let ledger: Ledger;

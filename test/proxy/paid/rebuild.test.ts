@@ -1,11 +1,13 @@
 // A ledger that was lost or is old, another proxy with the same key, and params that change: on the local chain.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { join } from 'node:path';
 import { paramsPlan } from '../../../src/chain/plans/registry.ts';
 import { restoreLedger } from '../../../src/proxy/ledger/backup.ts';
 import type { PaidAccounts } from '../../../src/proxy/paid/paid-accounts.ts';
 import { eventually, PARAMS, PaidNetwork, person, TON } from './fixture.ts';
 import { request, signedTokens, textOf } from './peers.ts';
+
+jest.setTimeout(400_000);
 
 let network: PaidNetwork;
 const [alice, nodeOwner] = [person(11), person(21)];
