@@ -60,7 +60,7 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
       payload: NO_BYTES,
     }),
     part: (bytes) => sink.part(bytes),
-    end: (usage) => sink.end(priced(usage)),
+    end: (usage, bytes) => sink.end(priced(usage), bytes),
     cut: (usage) => {
       counted = priced(usage);
     },

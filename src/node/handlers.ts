@@ -37,8 +37,8 @@ export interface HttpResponder {
   head(status: number, reason: string, headers: readonly HttpHeader[]): void | Promise<void>;
   /** Resolves when more may be sent. */
   part(bytes: Uint8Array): void | Promise<void>;
-  /** The answer is complete; `usage` is what the engine counted (zeros for a refusal). */
-  end(usage: UsageCounts): void | Promise<void>;
+  /** The answer is complete with `bytes`, the last of its body; `usage` is what the engine counted (zeros for a refusal). */
+  end(usage: UsageCounts, bytes: Uint8Array): void | Promise<void>;
   /**
    * The answer will not be completed, and part of its body was taken: `usage` is what the engine had counted by then.
    * Called at most once, before the rejection; an answer of which nothing was taken has no counts.
@@ -167,8 +167,7 @@ async function stream(answer: HttpResponder, writer: AnswerWriter, events: Async
     } else if (reason !== undefined) {
       const usage = usageOf(event);
       const last = sseEvent(writer.finish(reason)) + (request.includeUsage ? sseEvent(writer.usage(usage)) : '');
-      await answer.part(sseBytes(unsent + last + sseEvent(DONE)));
-      await answer.end(usage);
+      await answer.end(usage, sseBytes(unsent + last + sseEvent(DONE)));
       return;
     }
   }
@@ -184,8 +183,7 @@ async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncI
       const usage = usageOf(event);
       const document = sseBytes(writer.whole(pieces.join(''), completedReason(event), usage));
       await answer.head(200, reasonPhrase(200), JSON_HEADERS);
-      await answer.part(document);
-      await answer.end(usage);
+      await answer.end(usage, document);
       return;
     }
   }
@@ -195,8 +193,7 @@ async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncI
 async function refuse(answer: HttpResponder, error: ApiError): Promise<void> {
   const headers = Object.entries(error.headers).map(([name, value]) => ({ name, value }));
   await answer.head(error.status, reasonPhrase(error.status), [...JSON_HEADERS, ...headers]);
-  await answer.part(sseBytes(JSON.stringify(error.toBody())));
-  await answer.end(NO_USAGE);
+  await answer.end(NO_USAGE, sseBytes(JSON.stringify(error.toBody())));
 }
 
 /** The answer to a failure that came before the head. The engine's messages hold no prompts; others are not passed on. */
@@ -231,7 +228,7 @@ function observe(respond: HttpResponder): HttpResponder & { readonly begun: bool
       await respond.part(bytes);
       delivered = true;
     },
-    end: (usage) => respond.end(usage),
+    end: (usage, bytes) => respond.end(usage, bytes),
   };
 }
 

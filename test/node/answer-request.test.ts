@@ -26,7 +26,10 @@ async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: Insta
       seen.parts += 1;
       if (seen.parts === leaveAfterParts) controller.abort(new InterruptedError('E_INTERRUPTED', 'request was cancelled'));
     },
-    end: async (info) => { seen.info = info; },
+    end: async (info, bytes = new Uint8Array(0)) => {
+      seen.body += Buffer.from(bytes).toString();
+      seen.info = info;
+    },
     fail: async (code, message, info) => {
       seen.failure = [code, message];
       if (info !== undefined) seen.info = info;

@@ -37,7 +37,9 @@ async function run(request: HttpRequest, engine: Engine | InstantEngineOptions =
       if (seen.parts.length === extra.failPart) throw new NetworkError('E_CLOSED', 'peer left');
       seen.parts.push(bytes);
     },
-    end(usage) {
+    end(usage, bytes) {
+      if (seen.parts.length === extra.failPart) throw new NetworkError('E_CLOSED', 'peer left');
+      seen.parts.push(bytes);
       seen.ended = usage;
     },
   }, { ...options, ...extra }).then(() => null, (thrown: unknown) => thrown);
