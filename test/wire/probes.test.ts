@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { FRAME_HEADER_BYTES } from '../../src/wire/framing.ts';
+import { PROXY_VERSIONS } from '../../src/wire/versions.ts';
 import { capturedFrame, payloadsOf, VECTORS } from '../fakes/captured.ts';
 import type { CapturedFrame } from '../fakes/captured.ts';
 import { capturedProxy } from '../fakes/captured-proxy.ts';
@@ -42,15 +43,15 @@ const EX_ERROR: Difference = {
   },
 };
 
-const chosenFive = (theirs: CapturedFrame): object => {
+const chosenHighest = (theirs: CapturedFrame): object => {
   if (theirs.inner?._ !== 'client.connectedToProxy') throw new Error('unexpected');
-  return { ...theirs.inner, params: { ...theirs.inner.params, proto_version: 5 } };
+  return { ...theirs.inner, params: { ...theirs.inner.params, proto_version: PROXY_VERSIONS.max } };
 };
 
 const DIFFERENCES: Readonly<Record<string, Difference>> = {
-  proto_2_9: { reason: 'our proxy speaks versions 0 to 5, the captured one 0 to 2', instead: { 'client.connectedToProxy': chosenFive } },
+  proto_2_9: { reason: 'our proxy speaks higher versions, the captured one 0 to 2', instead: { 'client.connectedToProxy': chosenHighest } },
   // What is refused there is a session here; the admission itself is in client-acceptor.test.ts.
-  proto_3_5: { reason: 'our proxy speaks versions 0 to 5, the captured one 0 to 2 and refused', instead: { 'tcp.queryError': () => ({ _: 'client.connectedToProxy' }) }, closed: false },
+  proto_3_5: { reason: 'our proxy speaks higher versions, the captured one 0 to 2 and refused', instead: { 'tcp.queryError': () => ({ _: 'client.connectedToProxy' }) }, closed: false },
   getWorkerTypes: {
     reason: 'the captured proxy counts INT_MAX among the coefficients (WIRE.md section 20, defect 21)',
     instead: {
