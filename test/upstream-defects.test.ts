@@ -122,7 +122,7 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
   23: { ours: 'messages have the layout that the contracts read', shown: { 'chain/cells/messages.test.ts': ['onchain/messages.json: every vector has a codec here', '%s: fields equal, cell equal after encoding'] } },
   24: { ours: 'lengths are written for the body that is sent', shown: { 'proxy/request-limits.test.ts': ['Content-Length follows the body, in whatever case; other headers stay'] } },
   25: { ours: 'requests and answers keep their bytes', shown: { 'openai/json-edit.test.ts': ['keeps order, numbers, escapes and inner spacing of what is not named'], 'proxy/request-limits.test.ts': ['%s: the bytes are the client\\\'s own'] } },
-  26: { ours: 'headers of a request do not reach the engine', impossible: 'the engine port takes a prompt and sampling, no headers (src/node/engine.ts); our client sends Content-Type and Content-Length only', shown: { 'client/chat.test.ts': ['sends an OpenAI request that streams, with nothing that was not asked for'] } },
+  26: { ours: 'headers of a request do not reach the engine', impossible: 'the engine port takes a prompt and sampling, no headers (src/node/engine.ts); our client sends Content-Type and Content-Length only', shown: { 'node/answer-request.test.ts': ['headers of the request, the conversation\'s too, do not reach the engine'], 'client/chat.test.ts': ['sends an OpenAI request that streams, with nothing that was not asked for'] } },
   27: { ours: 'operator pages are on the loopback address, and refuse pages from elsewhere', shown: { 'http/server.test.ts': ['loopbackOnly: refuses other binds, foreign names and pages from elsewhere'] } },
 };
 

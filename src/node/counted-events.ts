@@ -11,7 +11,10 @@ export interface CountedEvents extends AsyncIterable<EngineEvent> {
   counts(waitMs: number): Promise<EngineUsage | null>;
 }
 
-/** The same events, to be read once. Leaving the loop early does not end `events`: whoever leaves aborts the engine's signal. */
+/**
+ * The same events, to be read once. Leaving the loop before the last event does not end `events`: whoever leaves aborts the
+ * engine's signal, and then calls `counts`.
+ */
 export function countedEvents(events: AsyncIterable<EngineEvent>): CountedEvents {
   const iterator = events[Symbol.asyncIterator]();
   let usage: EngineUsage | null = null;
@@ -38,8 +41,9 @@ export function countedEvents(events: AsyncIterable<EngineEvent>): CountedEvents
   return {
     [Symbol.asyncIterator]: () => ({
       next,
+      // Nothing is taken from an engine that may not know yet that it shall stop: it would only generate more.
       return: async () => {
-        draining ??= drain();
+        if (over || usage !== null) await iterator.return?.();
         return { done: true, value: undefined };
       },
     }),

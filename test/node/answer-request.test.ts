@@ -95,6 +95,15 @@ describe('answerRequest', () => {
     expect([broken.error, broken.head?.status, broken.info?.tokens.total]).toEqual([null, 500, 0n]);
   });
 
+  it('headers of the request, the conversation\'s too, do not reach the engine', async () => {
+    const headers = ['X-Cocoon-Conversation', 'Authorization'].map((name) => ({ _: 'http.header' as const, name, value: 'secret' }));
+    const { engine, info } = await answer({ query: encodeBoxed({
+      _: 'http.request', method: 'POST', url: '/v1/chat/completions', http_version: 'HTTP/1.1', headers, payload: Buffer.from('{"model":"instant","messages":[{"role":"user","content":"one two"}]}'),
+    }) });
+    expect(info?.tokens.total).toBe(7n);
+    expect(JSON.stringify(engine.requests)).not.toMatch(/secret/);
+  });
+
   it('plain and streamed answers are counted alike', async () => {
     const [plain, streamed] = [await answer(), await answer({ query: STREAM })];
     expect(plain.info?.tokens).toEqual(streamed.info?.tokens);

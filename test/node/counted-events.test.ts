@@ -37,6 +37,28 @@ describe('countedEvents', () => {
     expect(await events.counts(1_000)).toEqual(USAGE);
   });
 
+  it('left early: nothing is taken before counts is called, and a loop that ended with the last event ends the engine\'s', async () => {
+    let taken = 0;
+    let ended = false;
+    async function* engine(): AsyncGenerator<EngineEvent, void, void> {
+      try {
+        for (; taken < 1_000; taken += 1) yield text('a');
+        yield FINISH;
+      } finally {
+        ended = true;
+      }
+    }
+    const left = countedEvents(engine());
+    await leaveAfter(left, 2);
+    await new Promise((resolve) => { setImmediate(resolve); });
+    expect([taken, ended]).toEqual([1, false]);
+    await left.counts(1_000);
+    expect([taken, ended]).toEqual([1_000, true]);
+    [taken, ended] = [999, false];
+    await leaveAfter(countedEvents(engine()), 2); // the last event is the second one
+    expect(ended).toBe(true);
+  });
+
   it('a failure with counts, a failure without, an end without', async () => {
     const stopped = countedEvents(of(text('a'), new EngineStoppedError('broken', USAGE)));
     await expect(leaveAfter(stopped, 99)).rejects.toThrow('broken');

@@ -11,7 +11,7 @@ import { unpaidAccounts } from '../../src/proxy/unpaid-accounts.ts';
 import { unpaidAddress } from '../../src/chain/unpaid-address.ts';
 import { encodeBoxed } from '../../src/wire/tl/codec.ts';
 import type { Accounts } from '../../src/proxy/accounts.ts';
-import type { Chooser, Observation } from '../../src/proxy/routing/chooser.ts';
+import type { Ask, Chooser, Observation } from '../../src/proxy/routing/chooser.ts';
 import type { AnswerSink, FinalInfo, TokensUsed } from '../../src/wire/answer.ts';
 import type { ClientLink, ClientRequest } from '../../src/wire/client-acceptor.ts';
 import type { RunOutcome, WorkerHello, WorkerLink } from '../../src/wire/worker-acceptor.ts';
@@ -58,9 +58,13 @@ async function scripted(runs: Run | readonly Run[], changes: Changes = {}) {
   }
   const real = createChooser({ random: () => 0.5, explorationShare: 0 });
   const observed: Observation[] = [];
+  const asks: Ask[] = [];
   const chooser: Chooser = {
     // In the order of the script, so that a test says which node comes second.
-    choose: (ask, candidates, nowMs) => real.choose(ask, candidates === null ? null : [...candidates].filter(({ id }) => !ask.exclude.has(id)).slice(0, 1), nowMs),
+    choose(ask, candidates, nowMs) {
+      asks.push(ask);
+      return real.choose(ask, candidates === null ? null : [...candidates].filter(({ id }) => !ask.exclude.has(id)).slice(0, 1), nowMs);
+    },
     observed: (event) => { observed.push(event); real.observed(event); },
     explain: (limit) => real.explain(limit), viewFor: (...args) => real.viewFor(...args), reputation: (...args) => real.reputation(...args),
   };
@@ -82,7 +86,7 @@ async function scripted(runs: Run | readonly Run[], changes: Changes = {}) {
     .then(() => null, (thrown: unknown) => thrown);
   await pending.idle();
   const kinds = observed.map((event) => (event.kind === 'failed' ? `failed ${event.failure}` : event.kind === 'metering' ? `metering ${event.honest}` : event.kind));
-  return { nodes: made.map(({ node }) => node), seen, infos, payments, error, client, asked, kinds, observed, advance: (ms: number) => { now += ms; } };
+  return { nodes: made.map(({ node }) => node), seen, infos, payments, error, client, asked, asks, kinds, observed, advance: (ms: number) => { now += ms; } };
 }
 
 const outcome = (kind: RunOutcome['kind'], info: FinalInfo | null): RunOutcome => ({ id: new Uint8Array(32), kind, info });
@@ -154,6 +158,18 @@ describe('relay', () => {
     expect(infos[0]?.tokens.total).toBe(booked);
     expect(client.status().maxTokens).toBe(booked);
     expect(kinds).toContain('metering false');
+  });
+
+  it('a conversation is the client\'s own, and its header is passed on as it came', async () => {
+    let got: Uint8Array | undefined;
+    const query = queryOf('{"max_tokens":100,"stream":true}', [['X-Cocoon-Conversation', 'abc']]);
+    const { asks } = await scripted(async (request, ...rest) => {
+      got = request.query;
+      return answering(tokens(0n))(request, ...rest);
+    }, { request: { query } });
+    expect(asks).toMatchObject([{ affinity: `${OWNER} abc`, streamed: true, promptBytes: 32, maxTokens: 100 }]);
+    expect(got).toBe(query);
+    expect((await scripted(answering(tokens(0n)))).asks).toMatchObject([{ affinity: null, streamed: false }]);
   });
 
   it('refused at admission: nothing is reserved, sent or paid', async () => {
