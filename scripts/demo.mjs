@@ -68,7 +68,6 @@ try {
   run(['localnet', 'start', '--detach']);
   const started = data('localnet', 'status');
   const facts = Object.fromEntries(started.parts.map(({ role, facts: known }) => [role, known]));
-  const wallet = (name) => started.money.wallets.find((one) => one.name === name).address;
   const access = createTonAccess({ endpoints: [{ url: facts.chain.endpoint }] });
   const accounts = new Map([['faucet', facts.chain.faucet], ['root contract', started.money.root], ['proxy contract', facts.proxy.contract], ...started.money.wallets.map(({ name, address }) => [name, address])]);
   const before = await bookkeeping(access, accounts);

@@ -13,7 +13,7 @@ import { ensureLocalPassphrase } from '../localnet/wallets.ts';
 import { networksOf, withAccess } from './chain.ts';
 import { localMoney } from './localnet-money.ts';
 import { declareChain } from './localnet-run-chain.ts';
-import { paymentKey, proxyFiles } from './proxy-files.ts';
+import { paymentKey, proxyFiles, retireProxyFiles } from './proxy-files.ts';
 import { modelHash, servedModel } from './served-model.ts';
 import { renderStatus, statusData } from './localnet-status.ts';
 import type { Command } from 'commander';
@@ -99,15 +99,24 @@ async function startPaid(invocation: Invocation, layout: LocalnetLayout, hasConf
 async function prepareMoney(invocation: Invocation, layout: LocalnetLayout, description: LocalnetDescription): Promise<void> {
   const { settings, context, options, out } = invocation;
   const { model }: LocalnetStartOptions = options;
-  const { setUpMoney } = await import('../localnet/money.ts');
+  const { isProxyClosed, setUpMoney } = await import('../localnet/money.ts');
   const network = await networksOf(settings).get('local');
   const passphrase = await readPassphrase({ kind: 'file', path: await ensureLocalPassphrase(layout) }, { subject: 'the local network', purpose: 'unlock' }, { env: context.env });
   const { fullName } = await servedModel(context, model);
-  const { publicKey } = await paymentKey(proxyFiles(settings.home, network));
-  await withAccess(invocation, network, async (access) => setUpMoney({
-    access, network, description, passphrase, home: settings.home, root: network.root, admin: await chainAdmin(layout), modelHash: modelHash(fullName), paymentKey: publicKey,
-    recordRoot: (root) => recordLocalRoot(layout, root), onProgress: (what) => out.note(what), signal: context.signal,
-  }));
+  const files = proxyFiles(settings.home, network);
+  await withAccess(invocation, network, async (access) => {
+    let { publicKey } = await paymentKey(files);
+    const isStopped = (await localnetStatus(layout)).some(({ role, state }) => role === 'proxy' && state === 'stopped');
+    if (isStopped && await isProxyClosed({ access, network, home: settings.home, root: network.root, signal: context.signal }, publicKey)) {
+      await out.note('the proxy contract was closed: the proxy begins a new one');
+      await retireProxyFiles(files, publicKey);
+      ({ publicKey } = await paymentKey(files));
+    }
+    await setUpMoney({
+      access, network, description, passphrase, home: settings.home, root: network.root, admin: await chainAdmin(layout), modelHash: modelHash(fullName), paymentKey: publicKey,
+      recordRoot: (root) => recordLocalRoot(layout, root), onProgress: (what) => out.note(what), signal: context.signal,
+    });
+  });
 }
 
 function chainProgram({ context, settings, options }: Invocation, layout: LocalnetLayout, hasConfig: boolean): { command: string; args: string[] } {

@@ -10,7 +10,7 @@ import { NANO_PER_TON } from '../core/units.ts';
 import type { TonAccess } from '../chain/access/types.ts';
 import { parseEndpoint } from '../chain/cells/proxy-text.ts';
 import { MULTIPLIER_ONE } from '../chain/cells/params.ts';
-import { proxyStorage } from '../chain/cells/storage.ts';
+import { proxyStorage, STATE } from '../chain/cells/storage.ts';
 import { LOCAL_KDF } from '../chain/keystore/key-file.ts';
 import { Keystore } from '../chain/keystore/keystore.ts';
 import type { KeyEntry } from '../chain/keystore/keystore.ts';
@@ -24,7 +24,6 @@ import type { KnownRoot, PlanContext } from '../chain/plans/reading.ts';
 import { hashPlan, registerProxyPlan, unregisterProxyPlan } from '../chain/plans/registry.ts';
 import { requireDone } from '../chain/plans/trace.ts';
 import { walletV5R1 } from '../chain/wallets/kinds.ts';
-import type { WalletKind } from '../chain/wallets/kinds.ts';
 import type { WalletNetwork } from '../chain/wallets/network.ts';
 import { ProxyContract } from '../chain/contracts/proxy.ts';
 import { formatProxyText } from '../chain/cells/proxy-text.ts';
@@ -70,13 +69,8 @@ export interface MoneyOptions {
   readonly signal: AbortSignal;
 }
 
-export interface LocalMoney {
-  readonly root: Address;
-  readonly proxyContract: Address;
-}
-
 /** Resolves when everything is on the chain. Throws what sending throws; called again it goes on. */
-export async function setUpMoney(options: MoneyOptions): Promise<LocalMoney> {
+export async function setUpMoney(options: MoneyOptions): Promise<void> {
   const { access, admin, home, signal, onProgress, recordRoot } = options;
   const keys = await ensureWallets(options);
   for (const role of Object.keys(FUNDS) as LocalWalletRole[]) {
@@ -101,11 +95,7 @@ export async function setUpMoney(options: MoneyOptions): Promise<LocalMoney> {
     await onProgress('allowing images and model, registering the proxy, staking');
     await send(joined(plans));
   }
-  return { root, proxyContract: proxyContractOf(options, known, wallet) };
 }
-
-const proxyContractOf = ({ paymentKey }: MoneyOptions, { address, config }: KnownRoot, { address: owner }: Pick<WalletKind, 'address'>): Address =>
-  ProxyContract.fromIdentity({ owner, publicKey: paymentKey, root: address, params: config.params }).address;
 
 async function deployRoot({ network }: MoneyOptions, context: PlanContext, onProgress: MoneyOptions['onProgress'], send: (plan: Plan) => Promise<void>): Promise<Address> {
   const { plan, root } = await deployNetworkPlan(context, network.globalId, LOCAL_PARAMS);
@@ -131,7 +121,7 @@ async function missing(options: MoneyOptions, context: PlanContext, known: Known
   if (known.config.proxies.every((other) => formatProxyText(other) !== formatProxyText(endpoints))) plans.push(registerProxyPlan(context, known, endpoints));
   const contract = ProxyContract.fromIdentity({ owner: context.wallet, publicKey: paymentKey, root: known.address, params: known.config.params });
   const { storage } = await readState(context, contract.address, (data) => proxyStorage.load(data));
-  if (storage === null || (storage.state === 0 && storage.stakeNano < known.config.params.minProxyStakeNano)) {
+  if (storage === null || (storage.state === STATE.normal && storage.stakeNano < known.config.params.minProxyStakeNano)) {
     plans.push(await proxyStakePlan(context, known, { publicKey: paymentKey, amountNano: STAKE_NANO }));
   }
   return plans;
@@ -141,6 +131,17 @@ function endpointOf(text: string): { host: string; port: number } {
   const endpoint = parseEndpoint(text);
   if (typeof endpoint === 'string') throw new ConfigError('E_CONFIG', `the address ${endpoint}`);
   return endpoint;
+}
+
+/** True when the proxy contract of this key was closed: it serves nobody any more, and its key can have no other contract here. */
+export async function isProxyClosed({ access, home, network, root, signal }: Pick<MoneyOptions, 'access' | 'home' | 'network' | 'root' | 'signal'>, publicKey: Uint8Array): Promise<boolean> {
+  if (root === null) return false;
+  const owner = await new Keystore({ folder: join(home, 'keys') }).get(LOCAL_WALLETS.owner);
+  if (owner.globalId !== network.globalId) return false;
+  const reads = { access, signal };
+  const { config } = await readRoot(reads, root);
+  const { address } = ProxyContract.fromIdentity({ owner: owner.address, publicKey, root, params: config.params });
+  return (await readState(reads, address, (data) => proxyStorage.load(data))).storage?.state === STATE.closed;
 }
 
 /** All plans as one: the owner's wallet carries them in one message. */
