@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { readRoot } from '../chain/plans/reading.ts';
+import { MAINNET } from '../chain/wallets/network.ts';
 import { fromHex } from '../core/bytes.ts';
 import { abortError, withDeadline } from '../core/deadline.ts';
 import { ConfigError, CocoonError, InterruptedError, NetworkError, UsageError } from '../core/errors.ts';
@@ -211,24 +212,32 @@ export async function judgeRules(invocation: Invocation, given: GivenEvidence): 
   const { settings, context } = invocation;
   const options: AttestOptions = invocation.options;
   const network = settings.text('network');
-  const { policy: policyFile, trustRoot, anyMeasurement = false } = options;
-  if (trustRoot !== undefined && given.live && network === 'mainnet') {
+  const { trustRoot, anyMeasurement = false } = options;
+  const chain = options.policy === 'chain';
+  // What the network does not decide is as for peers: the policy of the settings.
+  const policyFile = chain ? settings.text('attest.policy') : options.policy;
+  if (trustRoot !== undefined && given.live && await isMainnet(settings)) {
     throw new UsageError('E_USAGE', 'a peer of mainnet is never judged by a test root', { hint: 'leave --trust-root out' });
   }
-  if (anyMeasurement && policyFile === 'chain') throw new UsageError('E_USAGE', 'cannot use both --policy chain and --any-measurement: either the network decides on the image or nobody');
+  if (anyMeasurement && chain) throw new UsageError('E_USAGE', 'cannot use both --policy chain and --any-measurement: either the network decides on the image or nobody');
   const roots = trustRoot === undefined ? undefined : trustRootsOf(await readBounded(resolve(context.cwd, trustRoot), MAX_ROOT_BYTES));
   const isSimulated = given.file.cpu?.kind === 'simulated' && network === 'local';
   const member = isSimulated ? await joinAsClient(settings.home) : null;
   const [proxy, worker] = [member?.policy('proxy'), member?.policy('worker')];
   const own = member === null ? null : { network: 'the local network', proxy: member.description.proxyImageHashes, worker: member.description.workerImageHashes };
-  const images = policyFile === 'chain' ? await chainImages(invocation) : anyMeasurement ? null : own;
-  const document = await readPolicy(invocation, policyFile === 'chain' ? undefined : policyFile);
-  const judged = policyFile === 'chain' && images !== null ? withAllowedImages(document, images) : anyMeasurement ? withAnyMeasurement(document) : document;
+  const images = chain ? await chainImages(invocation) : anyMeasurement ? null : own;
+  const document = await readPolicy(invocation, policyFile);
+  const judged = chain && images !== null ? withAllowedImages(document, images) : anyMeasurement ? withAnyMeasurement(document) : document;
   return {
-    policy: policyOfDocument(judged, policyFile ?? 'default'), policyName: policyFile ?? 'default',
+    policy: policyOfDocument(judged, policyFile ?? 'default'), policyName: [chain ? 'chain' : null, policyFile ?? (chain ? null : 'default')].filter((name) => name !== null).join(' with '),
     nowMs: options.at ?? context.clock.now(), nonce: options.nonce ?? null, ...(roots !== undefined && { roots }),
     local: (proxy ?? worker)?.network ?? null, images, anySimulatedImage: anyMeasurement,
   };
+}
+
+/** Mainnet by whatever name; a local chain need not run to be told apart. */
+async function isMainnet(settings: Settings): Promise<boolean> {
+  return settings.text('network') !== 'local' && (await networkInUse(settings)).globalId === MAINNET.globalId;
 }
 
 /** Gets what the evidence lacks. */

@@ -4,9 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { toHex } from '../../src/core/bytes.ts';
 import { main } from '../../src/main.ts';
+import { sevImageHash } from '../../src/tee/image-hash.ts';
 import { fakeContext } from '../fakes/context.ts';
 import { forge } from '../fakes/dcap-forge.ts';
+import { forgeCollateral, forgeReport, MEASUREMENT, SNP_NOW } from '../fakes/snp-forge.ts';
 import { SOURCE_PROGRAM } from '../fakes/source-program.ts';
 import { jsonVector, vector } from '../tee/vectors.ts';
 import { checksOf } from './attest-world.ts';
@@ -19,8 +22,10 @@ interface Ran { readonly exit: number; readonly data: AttestData; readonly error
 
 let home = '';
 
-async function run(...argv: string[]): Promise<Ran> {
-  const captured = fakeContext({ home, self: SOURCE_PROGRAM });
+const run = (...argv: string[]): Promise<Ran> => runWith({}, ...argv);
+
+async function runWith(env: Record<string, string>, ...argv: string[]): Promise<Ran> {
+  const captured = fakeContext({ home, env, self: SOURCE_PROGRAM });
   const exit = await main(['--json', ...argv], captured.context);
   const { data, error } = JSON.parse(captured.stdout().trimEnd().split('\n').at(-1) ?? '') as Ran;
   return { exit, data, error };
@@ -101,6 +106,19 @@ describe('a network that allows the image', () => {
     await writeFile(join(home, 'enclave.json'), JSON.stringify(jsonVector('attestation/tdx-synthetic/valid_sgx_v3.json')));
     expect(await verify('enclave.json')).toMatchObject({ exit: 5, error: { code: 'E_EVIDENCE_REFUSED' } });
   });
+
+  it('attest verify --policy chain: what the network does not decide is as the policy of the settings says', async () => {
+    const texts = forgeCollateral();
+    await writeFile(join(home, 'snp.json'), JSON.stringify({ report_hex: toHex(forgeReport({ policy: 0x30000n })), collateral: texts }));
+    await writeFile(join(home, 'ark.pem'), texts.cert_chain.slice(texts.cert_chain.lastIndexOf('-----BEGIN')));
+    await writeFile(join(home, 'peers.toml'), 'version = 1\n[sev-snp]\nminimum_tcb = { Genoa = { bootloader = 10, tee = 0, snp = 23, microcode = 84 } }\nallow_smt = true\n');
+    await sends('network', 'allow', 'worker', toHex(sevImageHash(MEASUREMENT)));
+    const argv = ['attest', 'verify', 'snp.json', '--policy', 'chain', '--trust-root', 'ark.pem', '--at', new Date(SNP_NOW).toISOString(), '--offline'];
+    const strict = await run(...argv);
+    expect([strict.exit, checksOf(strict.data, 'fail'), checksOf(strict.data, 'skip')]).toEqual([5, ['guest-smt'], ['minimum-tcb']]);
+    const { exit, data } = await runWith({ COCOON_ATTEST_POLICY: 'peers.toml' }, ...argv);
+    expect([exit, data.overall, data['policy']]).toEqual([0, 'pass', 'chain with peers.toml']);
+  }, 60_000);
 
   it('a network that no longer allows it refuses it', async () => {
     await sends('network', 'revoke', 'worker', IMAGE);

@@ -46,6 +46,14 @@ describe('attest verify HOST:PORT', () => {
     expect([exit, code]).toEqual([2, 'E_USAGE']);
   });
 
+  it('mainnet is told by its global id, whatever a network is called', async () => {
+    const { context } = fakeContext({ home: network.home });
+    expect(await main(['network', 'add', 'mine', '--endpoint', 'https://127.0.0.1:1/', '--global-id', '-239'], context)).toBe(0);
+    const { exit, code } = await attest('verify', proxy(), '--network', 'mine', '--trust-root', 'root.der');
+    expect([exit, code]).toEqual([2, 'E_USAGE']);
+    expect((await attest('verify', proxy(), '--network', 'testnet', '--trust-root', 'root.der')).exit).not.toBe(2);
+  });
+
   it('a nonce cannot be in a certificate: incomplete', async () => {
     const { exit, code } = await attest('verify', proxy(), '--nonce', '00'.repeat(32));
     expect([exit, code]).toEqual([12, 'E_INCOMPLETE']);
