@@ -1,6 +1,7 @@
 // `cocoon infer [PROMPT]`: one question, the answer on stdout as it comes.
 import { CapacityError, UsageError } from '../core/errors.ts';
 import { askChat } from '../client/chat.ts';
+import { declarePaying } from './paying.ts';
 import { connectAsClient, evidenceOf, listModels, timeBudget } from './client.ts';
 import { printable } from './output.ts';
 import { readPrompt } from './prompt-input.ts';
@@ -36,6 +37,7 @@ export function declare(command: Command): void {
     .option('--top-p <p>', 'share of the likeliest tokens to choose from', decimalNumber(0, 1))
     .option('--seed <n>', 'the same seed and question give the same answer', wholeNumber(0, 2 ** 32 - 1))
     .option('--stop <text>', 'end the answer before this text; may be repeated', repeated(String));
+  declarePaying(command);
 }
 
 async function chooseModel(proxy: ConnectedProxy, wanted: string | undefined, leftMs: () => number, signal: AbortSignal): Promise<string> {

@@ -1,10 +1,13 @@
 // `cocoon models list`: the models that nodes serve now, with price and load, as the proxy lists them.
 import { connectAsClient, evidenceOf, listModels, timeBudget } from './client.ts';
+import { declarePaying } from './paying.ts';
 import { renderTable } from './table-view.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
 
-export function declare(_command: Command): void {}
+export function declare(command: Command): void {
+  declarePaying(command);
+}
 
 export async function run(invocation: Invocation): Promise<void> {
   const { context, settings, out } = invocation;
