@@ -62,6 +62,16 @@ describe('runUplink', () => {
     expect([waits, states.at(-1), made]).toEqual([[250], 'refused', 2]);
   });
 
+  it('a proxy that loses its standing while it is connected is dialled again, and refused for good if it still fails then', async () => {
+    const lost = async (): Promise<WorkerSession> => {
+      const made = session();
+      made.end(new AttestationError('E_EVIDENCE_REFUSED', 'no longer'));
+      return made.session;
+    };
+    const { waits, states, made } = await play([lost, async () => { throw new AttestationError('E_EVIDENCE_REFUSED', 'still no'); }, refused]);
+    expect([waits, states, made]).toEqual([[250], ['connecting', 'ready', 'waiting', 'connecting', 'refused'], 2]);
+  });
+
   it('what is no error of ours does not end it', async () => {
     const { made } = await play([async () => { throw new TypeError('bug'); }, refused]);
     expect(made).toBe(3);
