@@ -64,5 +64,5 @@ process.once('SIGTERM', async () => {
   await wallet.close();
   await access.close();
   tls.close();
-  process.disconnect();
+  if (process.connected) process.disconnect();
 });
