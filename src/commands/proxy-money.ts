@@ -3,7 +3,7 @@ import { openLedger } from '../proxy/ledger/open-ledger.ts';
 import { createPaidAccounts } from '../proxy/paid/paid-accounts.ts';
 import { paymentKey, proxyFiles } from './proxy-files.ts';
 import { roleOwner } from './role-wallet.ts';
-import { showContract } from './wallets.ts';
+import { showWallet } from './wallets.ts';
 import type { Log } from '../core/log.ts';
 import type { PaidAccounts, PaidRules } from '../proxy/paid/paid-accounts.ts';
 import type { Settings } from '../core/settings.ts';
@@ -46,7 +46,7 @@ export async function openProxyMoney(invocation: Invocation, paid: PaidRole, isT
     });
     return {
       accounts,
-      facts: { contract: accounts.proxy.contractAddress, paymentKey: Buffer.from(signer.publicKey).toString('hex'), owner: showContract(owner, network) },
+      facts: { contract: accounts.proxy.contractAddress, paymentKey: Buffer.from(signer.publicKey).toString('hex'), owner: showWallet(owner, network) },
       close: async () => {
         await accounts.close();
         await ledger.close();
