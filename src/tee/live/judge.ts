@@ -89,12 +89,16 @@ export class EvidenceJudge {
   readonly #verdicts = new VerdictCache<HardwareJudgement>();
   /** Question of evidence that has been prepared before, so that a remembered verdict costs no parsing. */
   readonly #questions = new Map<string, { readonly question: string; readonly imageHash: Uint8Array }>();
+  /** Policy and roots, for keys of verdicts. */
+  readonly #rules: string;
   /** Verifications made, without those that were remembered. */
   verifications = 0;
 
   constructor(ports: JudgePorts) {
     this.#ports = ports;
     this.#held = new HeldCollateral(ports.source, ports.clock);
+    const { policy, roots } = ports;
+    this.#rules = verdictKey(policy.text, roots === undefined ? '' : JSON.stringify([Buffer.from(roots.intel ?? []).toString('base64'), roots.amd ?? null, roots.nvidia ?? null]));
   }
 
   /**
@@ -173,10 +177,8 @@ export class EvidenceJudge {
   }
 
   #keyOf({ evidence, reportData, generation }: HardwareRequest): string {
-    const { policy, roots } = this.#ports;
     const bytes = evidence.family === 'tdx' ? [evidence.quote] : [evidence.report, evidence.vek];
-    const rootText = roots === undefined ? '' : JSON.stringify([Buffer.from(roots.intel ?? []).toString('base64'), roots.amd ?? null, roots.nvidia ?? null]);
-    return verdictKey(evidence.family, ...bytes, reportData, policy.text, rootText, generation);
+    return verdictKey(evidence.family, ...bytes, reportData, this.#rules, generation);
   }
 
   #prepare({ evidence, reportData }: HardwareRequest): Prepared {
