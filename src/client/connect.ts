@@ -113,7 +113,7 @@ class RootConnector implements Connector {
       if (outcome.connected !== null) return outcome.connected;
       last = outcome.error ?? last;
     }
-    // Only when nothing else is to be said of any of them: an attestation refusal is not hidden by another proxy's silence.
+    // One that was only silent may answer later; refusals were reported when they happened, and are the error when there is nothing else.
     const refusal = listed.map(({ name }) => this.refused.get(name)).find((error) => error !== undefined);
     throw last ?? refusal ?? new NetworkError('E_UNREACHABLE', 'this network has no proxies');
   }

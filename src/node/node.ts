@@ -199,6 +199,11 @@ class Uplinks implements RunningNode {
       const known = this.#uplinks.get(name);
       if (known === undefined || known.controller.signal.aborted) this.#start(name, proxy);
     }
+    this.#share();
+  }
+
+  /** Proxies that were told another share of the capacity than is theirs now are connected to anew. */
+  #share(): void {
     for (const uplink of this.#uplinks.values()) {
       if (!uplink.draining && uplink.toldCount !== 0 && uplink.toldCount !== this.#count()) this.#drain(uplink, false);
     }
@@ -242,6 +247,7 @@ class Uplinks implements RunningNode {
     if (uplink.controller.signal.aborted && this.#uplinks.get(name) === uplink) this.#uplinks.delete(name);
     if (this.#controller.signal.aborted) return;
     this.#told();
+    this.#share();
     const states = [...this.#uplinks.values()].map(({ state }) => state);
     const refusals = states.flatMap((state) => (state.kind === 'refused' ? [state.error] : []));
     if (refusals.length > 0 && refusals.length === states.length) this.#over.resolve(refusals[0] ?? new AttestationError('E_EVIDENCE_REFUSED', 'every proxy was refused'));

@@ -52,7 +52,7 @@ export interface TestNodeOptions {
   readonly evidence?: MakeEvidence;
   readonly policy?: Policy;
   /** Where to dial instead of the proxy. */
-  readonly proxies?: readonly HostPort[];
+  readonly proxies?: NodeOptions['proxies'];
   readonly log?: NodeOptions['log'];
   /** False: does not wait until it is ready. */
   readonly wait?: boolean;
