@@ -95,7 +95,7 @@ export const CODES = {
   E_LEDGER_BEHIND: {
     exit: 3, retryable: false,
     cause: 'The proxy\'s ledger is older than what the proxy committed on chain: it is new, was restored from a backup, or another copy of it was in use. Payments that it does not know of may be signed.',
-    action: 'Bring the newest ledger back. Where it is lost, start the proxy with --rebuild-ledger: totals are then taken from the chain and from what nodes can prove.',
+    action: 'Bring the newest ledger back. Where it is lost, start the proxy with --rebuild: totals are then taken from the chain and from what nodes can prove.',
   },
 
   // 4: wallet locked, wrong passphrase

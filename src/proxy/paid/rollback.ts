@@ -67,7 +67,7 @@ export class RollbackGuard implements ContractBookHooks {
     }
     if (ledger.counter(BEHIND) > 0) {
       throw new ConfigError('E_LEDGER_BEHIND', `the ledger is older than what this proxy committed on chain${this.#reason === '' ? '' : `: ${this.#reason}`}`, {
-        hint: 'bring the newest ledger back, or rebuild it from the chain with --rebuild-ledger',
+        hint: 'bring the newest ledger back, or rebuild it from the chain with --rebuild',
       });
     }
     this.#serving = true;
@@ -77,6 +77,6 @@ export class RollbackGuard implements ContractBookHooks {
     if (this.#rebuilding) return;
     this.#reason = reason;
     await this.#ledger.setCounter(BEHIND, Math.max(seqno, this.#ledger.counter(BEHIND), 1));
-    if (this.#serving) this.#fail(new DaemonError('E_LEDGER', `another proxy with the same key is running, or ran: ${reason}`, { hint: 'stop the other one, keep the newest ledger, and start with --rebuild-ledger' }));
+    if (this.#serving) this.#fail(new DaemonError('E_LEDGER', `another proxy with the same key is running, or ran: ${reason}`, { hint: 'stop the other one, keep the newest ledger, and start with --rebuild' }));
   }
 }
