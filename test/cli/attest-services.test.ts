@@ -5,11 +5,15 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { toHex } from '../../src/core/bytes.ts';
+import { makeCertificate } from '../../src/tee/certificate-make.ts';
+import type { CertificateEvidence } from '../../src/tee/certificate-evidence.ts';
 import { sevImageHash } from '../../src/tee/image-hash.ts';
+import { reportDataOf } from '../../src/tee/report-data.ts';
+import { generateTlsKeys } from '../../src/tee/tls-keys.ts';
 import { parseX509 } from '../../src/tee/x509/certificate.ts';
 import type { ScriptedAnswer, SeenRequest } from '../fakes/collateral-server.ts';
-import { forge, FMSPC, NOW_MS } from '../fakes/dcap-forge.ts';
-import type { Forged, TdFields } from '../fakes/dcap-forge.ts';
+import { DAY_MS, forge, FMSPC, NOW_MS, sharedPki } from '../fakes/dcap-forge.ts';
+import type { Forged, Json, TdFields } from '../fakes/dcap-forge.ts';
 import { forgeMachine, forgeOcsp, GPU_NOW, PKI } from '../fakes/nvidia-forge.ts';
 import { chipIdOf, forgeCollateral, forgeReport, MEASUREMENT, SNP_NOW } from '../fakes/snp-forge.ts';
 import { pemOf } from '../fakes/tee-pki.ts';
@@ -96,6 +100,46 @@ describe('Intel: a PCCS', () => {
   });
 });
 
+
+describe('what is refused says which check failed and what that means', () => {
+  const keys = generateTlsKeys();
+  const other = generateTlsKeys();
+  const bundle = ({ quote, collateral }: Forged): Uint8Array => Buffer.from(JSON.stringify({ quote_hex: toHex(quote), collateral }));
+  const certificate = (evidence: CertificateEvidence): Uint8Array => makeCertificate({ keys, evidence, notBefore: NOW_MS - 1000 }).certificateDer;
+  const debug = forge({ body: 'td10', td: { tdAttributes: Uint8Array.from([1, 0, 0, 0x10, 0, 0, 0, 0]) } });
+  const old = forge({ body: 'td10', tcbInfo: (info) => { (info['tcbLevels'] as Json[])[0]!['tcbStatus'] = 'OutOfDate'; } });
+  const stranger = sharedPki().stranger;
+  const stale = forge({ body: 'td10', rootCrl: { thisUpdate: NOW_MS - 90 * DAY_MS, nextUpdate: NOW_MS - DAY_MS } });
+  const forgedList = forge({ body: 'td10', pckCrl: { signer: stranger } });
+  const genuine = forge({ body: 'td10' });
+  const replayed = forge({ body: 'td10', td: { reportData: reportDataOf(other.publicKey) } });
+  beforeEach(async () => {
+    world = await AttestWorld.start(NOW_MS);
+    world.useServices();
+    await world.write('policy.toml', `version = 1\n[tdx]\nimage_hashes = ["${'55'.repeat(32)}"]\n`);
+  });
+
+  it.each<[string, Uint8Array, Forged | null, readonly string[], string, RegExp]>([
+    ['a debug guest', bundle(debug), debug, ['--any-measurement'], 'td-debug', /the host can read and change the guest's memory/],
+    ['an outdated platform', bundle(old), old, ['--any-measurement'], 'tcb-status', /the platform has known weaknesses/],
+    ['an expired revocation list', bundle(stale), stale, ['--any-measurement'], 'root-crl', /a revocation of an authority may be missing/],
+    ['a forged revocation list', bundle(forgedList), forgedList, ['--any-measurement'], 'pck-crl', /a revocation of the platform's key may be missing/],
+    ['an image that is not listed', bundle(genuine), genuine, ['--policy', 'policy.toml'], 'measurement', /genuine hardware runs a program that nobody has judged/],
+    ['evidence of another key', certificate({ family: 'tdx', quote: replayed.quote }), replayed, ['--any-measurement'], 'report-data', /was made for another key/],
+    ['no evidence', certificate({ family: 'none' }), null, ['--any-measurement'], 'evidence', /nothing shows what the peer runs/],
+    ['simulated evidence on another network than the local one', certificate({ family: 'simulated', evidence: new Uint8Array(217) }), null, ['--any-measurement', '--network', 'mainnet'], 'evidence-kind', /proves nothing outside the local network/],
+  ])('%s', async (_name, bytes, forged, more, check, meaning) => {
+    if (forged !== null) {
+      scriptPccs(forged);
+      await world.write('root.der', forged.root);
+    }
+    await world.write('evidence', bytes);
+    const { exit, code, message, data } = await world.attest('verify', 'evidence', ...(forged === null ? [] : ['--trust-root', 'root.der']), ...more);
+    expect([exit, code, checksOf(data, 'fail')[0]]).toEqual([5, 'E_EVIDENCE_REFUSED', check]);
+    expect(message).toMatch(new RegExp(`refused by the check "${check}": got .+, wanted .+; .+`, 's'));
+    expect(message).toMatch(meaning);
+  });
+});
 
 describe('AMD: the key distribution service', () => {
   const texts = forgeCollateral();
