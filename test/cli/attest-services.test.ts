@@ -121,7 +121,7 @@ describe('what is refused says which check failed and what that means', () => {
 
   it.each<[string, Uint8Array, Forged | null, readonly string[], string, RegExp]>([
     ['a debug guest', bundle(debug), debug, ['--any-measurement'], 'td-debug', /the host can read and change the guest's memory/],
-    ['an outdated platform', bundle(old), old, ['--any-measurement'], 'tcb-status', /the platform has known weaknesses/],
+    ['an outdated platform', bundle(old), old, ['--any-measurement'], 'tcb-status', /with known weaknesses is running/],
     ['an expired revocation list', bundle(stale), stale, ['--any-measurement'], 'root-crl', /a revocation of an authority may be missing/],
     ['a forged revocation list', bundle(forgedList), forgedList, ['--any-measurement'], 'pck-crl', /a revocation of the platform's key may be missing/],
     ['an image that is not listed', bundle(genuine), genuine, ['--policy', 'policy.toml'], 'measurement', /genuine hardware runs a program that nobody has judged/],
