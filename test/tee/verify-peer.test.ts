@@ -18,7 +18,7 @@ import { DAY, NOW, buildCertificate } from './der-writer.ts';
 import { acceptedOrRefused, expectRefusal } from './expect-error.ts';
 import { vector } from './vectors.ts';
 
-/** Real hardware has a verifier of its own (live/verify-hardware.test.ts). */
+/** Real hardware has a verifier of its own (test/wire/attested-connections.test.ts). */
 type Policy = Exclude<AnyKind, TeePolicy>;
 
 const networkKeys = generateTlsKeys();

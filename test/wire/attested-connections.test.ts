@@ -1,8 +1,11 @@
 // Connections over sockets between peers that prove themselves with TDX and SEV-SNP evidence under generated roots: what is
 // refused and why, what is accepted, what it costs, and what happens while nobody can judge.
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { AttestationError } from '../../src/core/errors.ts';
+import { AttestationError, NetworkError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
+import type { CertificateEvidence } from '../../src/tee/certificate-evidence.ts';
+import { createVerifyHardware } from '../../src/tee/live/verify-hardware.ts';
+import type { ImageLists } from '../../src/tee/policy.ts';
 import { makeSimulatedEvidence, simulatedMeasurement } from '../../src/tee/simulated.ts';
 import { reportDataOf } from '../../src/tee/report-data.ts';
 import { generateTlsKeys } from '../../src/tee/tls-keys.ts';
@@ -130,6 +133,65 @@ describe('dial: what is refused, by which check, and what it means', () => {
       makeSimulatedEvidence({ role: 'proxy', measurement: simulatedMeasurement('proxy', '1'), reportData: reportDataOf(publicKey), networkId: new Uint8Array(32).fill(1) }, network.privateKey);
     const { call } = await proxyWith({ identity: { evidence: (publicKey) => ({ family: 'simulated', evidence: evidence(publicKey) }) } });
     await expectRejection(call(), 'E_EVIDENCE_REFUSED', /check "evidence-kind": got simulated evidence.* a simulation proves nothing outside the local network/);
+  });
+});
+
+describe('dial: what else must agree', () => {
+  it('an SEV-SNP certificate must state the report data of its own key', async () => {
+    const machine = snpMachine();
+    const evidence = (key: Uint8Array) => ({ ...certificateEvidence(machine.fresh(reportDataOf(key)), key), reportData: new Uint8Array(64) }) as CertificateEvidence;
+    const { call } = await proxyWith({ machine, nowMs: SNP_NOW, policy: SNP_POLICY, identity: { evidence } });
+    await expectRejection(call(), 'E_EVIDENCE_MALFORMED', /states the report data 0{128}, expected SHA-512 of its key/);
+  });
+
+  it('while nobody knows what the network allows, nobody is accepted', async () => {
+    const { shelf, call } = await proxyWith();
+    const stale = new NetworkError('E_CHAIN_UNREACHABLE', 'root contract was last seen 1000 s ago');
+    const lists: ImageLists = { allowed: () => { throw stale; }, onChange: () => () => undefined };
+    const blind = verifier({ shelf, lists, nowMs: () => NOW_MS });
+    await expect(call({ verifyPeer: blind.verify('proxy') })).rejects.toBe(stale);
+    expect(shelf.asked).toEqual([]);
+  });
+
+  it('a policy with the hash of nothing, or of another size, could not be meant', () => {
+    for (const hash of [new Uint8Array(32), new Uint8Array(31)]) {
+      expect(() => createVerifyHardware({ kind: 'tee', role: 'proxy', imageHashes: [hash] }, { clock: { now: () => NOW_MS }, judge: verifier({ shelf: new Shelf(), lists: new Lists({ proxy: [], worker: [] }), nowMs: () => NOW_MS }).judge })).toThrow(/allowed image hash/);
+    }
+  });
+});
+
+describe('listen: nodes at a proxy', () => {
+  const accepting = async (machine: TestMachine | null, own: TestMachine | null = machine) => {
+    const shelf = new Shelf();
+    shelf.intel(forge());
+    const { verify, judge } = verifier({ shelf, lists: new Lists({ proxy: [], worker: machine === null ? [] : [machine.imageHash] }), nowMs: () => NOW_MS });
+    const identity = await makeIdentity();
+    const reasons: string[] = [];
+    const accepted: Connection[] = [];
+    const listener = await listen({
+      host: '127.0.0.1', port: 0, identity: () => identity, verifyPeer: verify('worker'), powDifficultyBits: 0, onConnection: (connection) => accepted.push(connection),
+      log: { ...silentLog, debug: (_, fields) => { reasons.push(String(fields?.['error'])); } },
+    });
+    cleanup.add(listener, () => listener.close());
+    const worker = await hardwareIdentity({ machine: own, nowMs: () => NOW_MS });
+    const call = () => dial({ host: '127.0.0.1', port: listener.address.port, identity: worker.current(), verifyPeer: verifyAny });
+    return { shelf, judge, reasons, accepted, listener, call };
+  };
+
+  it('a crowd that comes at once costs one fetch and one verification', async () => {
+    const { shelf, judge, accepted, call } = await accepting(tdxMachine());
+    const all = await Promise.all(Array.from({ length: 24 }, call));
+    for (const connection of all) cleanup.add(connection, () => connection.close());
+    await until(() => accepted.length === 24);
+    expect([shelf.asked.length, judge.verifications]).toEqual([1, 1]);
+    expect(accepted.every(({ peer }) => peer.evidence === 'tdx' && peer.role === 'worker')).toBe(true);
+  });
+
+  it('a node that is refused gets nothing but a close, and the log says why', async () => {
+    const { reasons, accepted, listener, call } = await accepting(tdxMachine(), tdxMachine({ td: { mrTd: new Uint8Array(48).fill(9) } }));
+    await expectRejection(call(), 'E_CLOSED');
+    await until(() => reasons.length === 1);
+    expect([reasons[0], accepted, listener.counters.failed]).toEqual([expect.stringMatching(/check "image"/), [], { proof: 0, tls: 1, connect: 0 }]);
   });
 });
 
