@@ -3,7 +3,7 @@ import { openLedger } from '../proxy/ledger/open-ledger.ts';
 import { createPaidAccounts } from '../proxy/paid/paid-accounts.ts';
 import { paymentKey, proxyFiles } from './proxy-files.ts';
 import { roleOwner } from './role-wallet.ts';
-import { showWallet } from './wallets.ts';
+import { accountOf, showWallet } from './wallets.ts';
 import type { Log } from '../core/log.ts';
 import type { PaidAccounts, PaidRules } from '../proxy/paid/paid-accounts.ts';
 import type { Settings } from '../core/settings.ts';
@@ -38,10 +38,12 @@ export async function openProxyMoney(invocation: Invocation, paid: PaidRole, isT
   const owner = await roleOwner(invocation, network, 'proxy', entry);
   const files = proxyFiles(settings.home, network);
   const signer = await paymentKey(files);
+  const canary = settings.text('proxy.canary_wallet');
+  const canaryOwner = canary === undefined ? null : (await accountOf(invocation, network, canary)).address;
   const ledger = await openLedger(files.ledger, { globalId: network.globalId, root: root.current().address, owner, publicKey: signer.publicKey });
   try {
     const accounts = await createPaidAccounts({
-      access, root, owner, signer, wallet, ledger, isTest, clock, log, signal,
+      access, root, owner, signer, wallet, ledger, isTest, clock, log, signal, canaryOwner,
       rules: rulesOf(settings, network.kind === 'local'), rebuild: options['rebuild'] === true,
     });
     return {

@@ -53,6 +53,7 @@ export const SETTINGS = {
   'proxy.commit_interval': { type: 'duration', fallback: '60s', summary: 'how often the proxy commits its ledger on chain; payments are signed up to the last commitment' },
   'proxy.charge_from': { type: 'ton', fallback: '1', summary: 'TON used and not charged from which the proxy charges a client' },
   'proxy.payout_from': { type: 'ton', fallback: '10', summary: 'TON earned and not paid from which the proxy delivers a node\'s payout itself' },
+  'proxy.canary_wallet': { type: 'string', summary: 'wallet of the proxy\'s owner whose deposit with this proxy pays for questions that check the nodes (default: none are asked)' },
   'proxy.min_bond': { type: 'ton', fallback: '0', summary: 'stake that an operator of nodes must have in its bond to get work' },
 } as const satisfies Record<string, SettingSpec>;
 
