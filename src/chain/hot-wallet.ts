@@ -56,6 +56,11 @@ export interface HotWallet {
    * `E_UNCONFIRMED` when the time ends first, UsageError when the key was used for other messages, NetworkError.
    */
   send(key: string, messages: readonly HotMessage[], options?: HotSendOptions): Promise<SendRecord>;
+  /**
+   * For intents that come again and again under ever new keys, so that they do not fill the disk: the key of a decided one is free
+   * again some time after this. It must never be used again.
+   */
+  forget(key: string): void;
   /** Stops at once: waiters get `E_UNCONFIRMED` for what was sent, which the next process goes on with, and `E_CLOSED` for the rest. Idempotent. */
   close(): Promise<void>;
 }
@@ -110,6 +115,7 @@ class QueueingWallet implements HotWallet {
   readonly #intents: HotIntents;
   readonly #ending = new AbortController();
   readonly #byKey = new Map<string, Intent>();
+  readonly #forgotten = new Set<string>();
   #queue: Intent[] = [];
   /** Intents that go alone, because together with others they cost more than the wallet holds. */
   #alone = 0;
@@ -165,6 +171,10 @@ class QueueingWallet implements HotWallet {
       requireDone(trace);
     }
     return record;
+  }
+
+  forget(key: string): void {
+    this.#forgotten.add(key); // done with the next intent, when the lock is held anyway
   }
 
   async close(): Promise<void> {
@@ -230,6 +240,7 @@ class QueueingWallet implements HotWallet {
       try {
         await this.#locked(async () => {
           for (const batch of await this.#intents.recover()) await this.#carryOut(batch);
+          await this.#forgetDecided();
           round = this.#nextRound();
           if (round.length > 0) await this.#round(round);
         });
@@ -248,6 +259,18 @@ class QueueingWallet implements HotWallet {
       }
     } while (this.#queue.length > 0 && !this.#ending.signal.aborted);
     this.#working = null; // in the same turn in which nothing was found waiting
+  }
+
+  /** A record that several intents share stays: the others may still be asked for. */
+  async #forgetDecided(): Promise<void> {
+    for (const key of this.#forgotten) {
+      this.#forgotten.delete(key);
+      const placed = await this.#intents.find(key);
+      const record = placed === null ? undefined : await this.#outbox.find(placed.outboxKey);
+      if (placed === null || (record !== undefined && statusOf(record) === 'pending')) continue;
+      await this.#intents.forget(key);
+      if (record !== undefined && record.transfers.length === placed.count) await this.#outbox.forget(placed.outboxKey);
+    }
   }
 
   #locked(work: () => Promise<void>): Promise<void> {

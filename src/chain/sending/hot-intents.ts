@@ -115,6 +115,16 @@ export class HotIntents {
     await removeFile(this.#batchPath(batch.outboxKey));
   }
 
+  /** Where a key went; null for one that is unknown. Under the lock. */
+  async find(key: string): Promise<{ readonly outboxKey: string; readonly count: number } | null> {
+    return this.#readKey(key);
+  }
+
+  /** Makes a key unknown again. Under the lock. */
+  forget(key: string): Promise<void> {
+    return removeFile(this.#keyPath(key));
+  }
+
   async #newBatch(fresh: readonly NewIntent[]): Promise<Batch> {
     const key = `hot:${randomBytes(16).toString('hex')}`;
     let first = 0;

@@ -1,6 +1,6 @@
 // The outbox of one wallet: a private folder with one record a file, named by the digest of the intent's key; those that are
-// final have `.done` in their name, so that a long history costs nothing. Nothing in it is forgotten by the sender; a damaged
-// file stops sending, because it may be a transfer in flight.
+// final have `.done` in their name, so that a long history costs nothing. Nothing in it is forgotten by the sender, and only what
+// is final by anybody; a damaged file stops sending, because it may be a transfer in flight.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { ConfigError } from '../../core/errors.ts';
@@ -90,5 +90,10 @@ export class Outbox {
     await writeFileAtomic(this.#path(idOf(record.key), done), encodeRecord(record), onStep === undefined ? {} : { onStep });
     await removeFile(this.#path(idOf(record.key), !done));
     onStep?.('filed');
+  }
+
+  /** Removes the record of a final intent. Does nothing for one that is pending or unknown. */
+  async forget(key: string): Promise<void> {
+    await removeFile(this.#path(idOf(key), true));
   }
 }

@@ -5,6 +5,7 @@ import { queryIdOf } from '../../chain/plans/plan.ts';
 import { asCocoonError } from '../../core/errors.ts';
 import type { CocoonError } from '../../core/errors.ts';
 import { toHex } from '../../core/bytes.ts';
+import type { Commitment } from '../ledger/ledger.ts';
 import type { PaidContext } from './context.ts';
 import type { ContractBook } from './contract-book.ts';
 import { signCommitted } from './payments.ts';
@@ -71,22 +72,23 @@ export class Committer {
     const book = this.#books.target();
     if (ledger.uncommitted && book !== null) {
       const commitment = await ledger.beginCommitment();
+      const key = `save:${book.instance.contract.toRawString()}:${toHex(commitment.session).slice(0, SESSION_CHARACTERS)}:${commitment.seqno}`;
       try {
-        await this.#send(book, commitment.seqno, commitment.session, AbortSignal.any([signal, AbortSignal.timeout(CONFIRM_MS)]));
+        await this.#send(book, key, commitment, AbortSignal.any([signal, AbortSignal.timeout(CONFIRM_MS)]));
       } catch (error) {
         // It may still come; then it is known by its session, and the next one covers what it did.
         await ledger.endCommitment(commitment, 'abandoned');
         throw error;
       }
       await ledger.endCommitment(commitment, 'confirmed');
+      this.#context.wallet.forget(key); // its number is never used again
       this.confirmedMs = clock.now();
       log.debug('ledger committed', { seqno: commitment.seqno });
     }
     await this.sign();
   }
 
-  async #send(book: ContractBook, seqno: number, session: Uint8Array, signal: AbortSignal): Promise<void> {
-    const key = `save:${book.instance.contract.toRawString()}:${toHex(session).slice(0, SESSION_CHARACTERS)}:${seqno}`;
+  async #send(book: ContractBook, key: string, { seqno, session }: Commitment, signal: AbortSignal): Promise<void> {
     const body = saveState.store({ queryId: queryIdOf(key), save: { seqno, sessionHash: session } });
     await this.#context.wallet.send(key, [{ to: book.instance.contract, valueNano: VALUE_NANO, body, bounce: false }], { timeoutMs: CONFIRM_MS, signal });
     await book.waitForSave(seqno, signal);

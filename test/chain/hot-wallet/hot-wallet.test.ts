@@ -70,6 +70,23 @@ describe('HotWallet.send', () => {
     await expect(hot.send('', [pay(1)])).rejects.toMatchObject({ code: 'E_USAGE' });
   });
 
+  it('forget: what was decided leaves no file behind, what others share stays', async () => {
+    chain.run(30);
+    const hot = open();
+    const files = (): number => readdirSync(folder).filter((name) => name.endsWith('.json')).length + readdirSync(join(`${folder}.hot`, 'keys')).filter((name) => name.endsWith('.json')).length;
+    await hot.send('a', [pay(1)]);
+    expect(files()).toBe(2);
+    hot.forget('a');
+    hot.forget('never seen');
+    await hot.send('b', [pay(2)]);
+    expect(files()).toBe(2);
+    await Promise.all([hot.send('c', [pay(3)]), hot.send('d', [pay(4)])]);
+    hot.forget('c');
+    await hot.send('e', [pay(5)]);
+    expect(await hot.send('d', [pay(4)])).toMatchObject({ key: 'd' });
+    expect([1, 2, 3, 4, 5].map(paid)).toEqual([1, 1, 1, 1, 1]);
+  });
+
   it('the same key pays once: together, later, and after a restart; with other messages it is refused', async () => {
     chain.run(30);
     const hot = open();
