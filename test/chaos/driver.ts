@@ -26,7 +26,10 @@ export interface Troubles {
   readonly claims: number;
 }
 
+/** For short runs, in which everything shall happen. */
 export const TROUBLES: Troubles = { kills: 22, freezes: 7, cuts: 15, holds: 6, faults: 15, claims: 8 };
+/** For long runs, in which most of the time shall go to requests. */
+export const RARER: Troubles = { kills: 14, freezes: 4, cuts: 8, holds: 3, faults: 10, claims: 3 };
 
 const between = (random: Random, least: number, most: number): number => least + random.below(most - least + 1);
 const chance = (random: Random, perMille: number): boolean => random.below(1_000) < perMille;
