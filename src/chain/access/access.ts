@@ -91,6 +91,7 @@ class HttpTonAccess implements TonAccess {
     const entry = this.#endpoints[index];
     if (entry === undefined) throw new RangeError(`no endpoint ${index}`);
     const started = this.#now();
+    const { troubles } = entry.health;
     try {
       const answer = await ask(entry.endpoint, AbortSignal.any([deadline.signal, AbortSignal.timeout(this.#requestTimeoutMs)]));
       entry.health.succeeded(started);
@@ -98,7 +99,7 @@ class HttpTonAccess implements TonAccess {
     } catch (error) {
       if (!(error instanceof EndpointError)) throw error;
       // An abort is the caller's doing, not the endpoint's, unless the time ran out.
-      if (!deadline.signal.aborted || deadline.leftMs() <= 0) entry.health.failed(error);
+      if (!deadline.signal.aborted || deadline.leftMs() <= 0) entry.health.failed(error, troubles);
       throw error;
     }
   }

@@ -23,6 +23,7 @@ export class HealthRecord {
   /** Chain time minus local time at the last answer, in seconds: comparable between endpoints asked at different moments. */
   #offsetS: number | null = null;
   #failures = 0;
+  #troubles = 0;
   #lastError: string | null = null;
   #coolUntilMs = 0;
 
@@ -43,13 +44,24 @@ export class HealthRecord {
     if (seqno !== undefined) this.#seqno = seqno;
   }
 
-  failed(error: EndpointError): void {
+  /** Counts the troubles that were met so far; a request remembers it when it is made. */
+  get troubles(): number {
+    return this.#troubles;
+  }
+
+  /** `troubles`: what it was when the request that failed was made. */
+  failed(error: EndpointError, troubles: number): void {
     this.#lastError = shown(error.message);
     // A request that the endpoint understood and refused says nothing against the endpoint.
     if (error.definite) return;
-    const own = backoffMs(this.#failures, { ...COOLING, random: this.#ports.random });
-    this.#failures += 1;
-    this.#coolUntilMs = this.#ports.now() + Math.max(own, error.retryAfterMs ?? 0);
+    const nowMs = this.#ports.now();
+    // Requests that were under way together fail together: one trouble, or a busy program would leave a good endpoint alone for a minute.
+    if (troubles === this.#troubles) {
+      this.#coolUntilMs = nowMs + backoffMs(this.#failures, { ...COOLING, random: this.#ports.random });
+      this.#failures += 1;
+      this.#troubles += 1;
+    }
+    this.#coolUntilMs = Math.max(this.#coolUntilMs, nowMs + (error.retryAfterMs ?? 0));
   }
 
   /** Milliseconds until the endpoint may be asked again; 0 when it may be now. */

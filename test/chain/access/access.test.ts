@@ -199,6 +199,12 @@ describe('fail-over and back-off', () => {
     expect(made.health()[0]).toMatchObject({ status: 'ok', consecutiveFailures: 0, lastError: expect.stringContaining('not JSON') });
   });
 
+  it('requests that were under way together and fail together are one failure', async () => {
+    const made = await access([first(20, TOO_MANY)], { timeoutMs: 60_000, sleep: async () => undefined, now: () => 0 });
+    await Promise.all(Array.from({ length: 20 }, () => made.masterchain({ timeoutMs: 100 }).catch(() => undefined)));
+    expect(made.health()[0]?.consecutiveFailures).toBe(1);
+  });
+
   it('asks an endpoint that lags last', async () => {
     const late = await chain.endpoint({ lagBlocks: 3 });
     const good = await chain.endpoint();
