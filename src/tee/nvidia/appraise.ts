@@ -77,7 +77,7 @@ function judgeManifest(context: VerifyContext, wanted: WantedManifest, manifests
   const { checks } = context;
   const { prefix, id, product, edition, version } = wanted;
   const isVersion = (rim: Rim): boolean => rim.version.toUpperCase() === version.toUpperCase();
-  const manifest = manifests.find((candidate) => id !== null && candidate.id?.toUpperCase() === id.toUpperCase())
+  const manifest = manifests.find((candidate) => id !== null && candidate.id === id)
     ?? manifests.find(({ id: stated, rim }) => (stated === null || id === null) && isVersion(rim));
   const text = { name: prefix, wanted: `${id ?? edition}: ${edition} ${product} ${version}`, meaning: 'nothing says what this device should measure' };
   if (manifest === undefined) {

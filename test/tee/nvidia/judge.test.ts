@@ -64,6 +64,15 @@ describe('judgeNvidia, genuine machines', () => {
   });
 });
 
+describe('judgeNvidia, which manifest', () => {
+  it('driver-rim: a manifest under any other id than the wanted one is not it, not even in other letters', () => {
+    for (const id of ['nv_gpu_driver_gh100_580.10.02', 'NV_GPU_DRIVER_GH100_580.10.03', '']) {
+      const verdict = judged({ rims: [{ id, rim: DRIVER_RIM }, ...GPU_RIMS.slice(1)] });
+      expect([id, verdict.overall, checkOf(verdict, 'driver-rim').result]).toEqual([id, 'incomplete', 'skip']);
+    }
+  });
+});
+
 describe('judgeNvidia, evidence', () => {
   it('chain: refuses another root, an expired certificate, and a chain with a hole, a leaf on top or too short', () => {
     const { roots: _, ...input } = forgeNvidia();
