@@ -125,7 +125,7 @@ export class Harness {
         // Something always serves: the next one dies when the last one is back.
         await this.#until(() => this.#processes.filter(({ isReady }) => !isReady).length <= 1, START_MS, 'a process did not come back');
         const victim = this.#find(step.role, step.index);
-        if (!victim.isRunning) return;
+        if (!victim.isRunning || victim.isEnding) return;
         this.counts[step.gently ? 'stops' : 'kills'] += 1;
         this.#background(this.#killAndRestart(victim, step.gently, step.backAfterMs));
         break;

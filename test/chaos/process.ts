@@ -62,6 +62,11 @@ export class WorldProcess {
     return this.#life !== null;
   }
 
+  /** True: it was killed or told to stop, and has not ended yet. */
+  get isEnding(): boolean {
+    return this.#life?.asked === true;
+  }
+
   /** True: it serves now. */
   get isReady(): boolean {
     return this.#life?.isReady === true && !this.#life.asked;
