@@ -1,5 +1,6 @@
 // Accounts of a network with contracts (WIRE.md sections 9, 10, 12 to 16; ONCHAIN.md sections 8 to 12): what clients may
 // spend by their contracts, what both sides' totals are by the ledger, and the payments that are signed for them.
+import { setMaxListeners } from 'node:events';
 import type { Address } from '@ton/core';
 import type { TonAccess } from '../../chain/access/types.ts';
 import type { Signer } from '../../chain/ed25519.ts';
@@ -83,6 +84,8 @@ export function contextOf(options: PaidAccountsOptions, fail: (error: CocoonErro
   const rootAddress = root.current().address;
   if (!identity.owner.equals(owner) || !identity.root.equals(rootAddress)) throw new ConfigError('E_STATE', 'the ledger is of another owner or network');
   const ending = new AbortController();
+  // Every delivery under way waits on it; Node takes more than ten listeners for a leak, and says so on stderr.
+  setMaxListeners(0, ending.signal);
   const context: PaidContext = {
     access, root, rootAddress, owner, signer, wallet, ledger, clock, log, fail,
     rules: { ...DEFAULT_RULES, ...options.rules }, sleep: options.sleep ?? realSleep, ending: ending.signal,
