@@ -231,7 +231,7 @@ function prepareSnp(bytes: Uint8Array, vekPem: Uint8Array, reportData: Uint8Arra
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  'minimum-tcb': 'name the least TCB of the processor in a policy file (`cocoon attest policy init --policy FILE`, setting attest.policy)',
+  'minimum-tcb': 'name the least TCB of the processor in a policy file (`cocoon attest policy init FILE`, setting attest.policy)',
 };
 
 /** The refusal for what is not a pass, with what the user can do about a check that only a policy can decide. */
