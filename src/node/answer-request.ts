@@ -21,7 +21,7 @@ const NO_BYTES = new Uint8Array(0);
 export interface AnswerDeps {
   readonly engine: Engine;
   readonly clock: Clock;
-  /** Prices of the kinds of tokens, from the network's parameters. */
+  /** Prices of the kinds of tokens, from the network's parameters; asked before the work. Throws where they are not known now. */
   multipliers(): TokenMultipliers;
 }
 
@@ -43,11 +43,13 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
     // Before any work: it could not be priced at the end.
     throw new RemoteError(BAD_REQUEST, `coefficient is ${request.coefficient}, expected 0 to ${COEFFICIENT_LIMIT - 1n}`);
   }
+  // What the proxy reserved by; a chain that falls silent meanwhile does not take an answer's price away.
+  const multipliers = deps.multipliers();
   const http = unpack(request.query);
   const timesNow = (): { startedAt: number; endedAt: number } => ({ startedAt, endedAt: deps.clock.now() / 1000 });
 
   const priced = (usage: UsageCounts): FinalInfo =>
-    ({ tokens: tokensUsed(usage, Number(request.coefficient), deps.multipliers()), workerTimes: timesNow() });
+    ({ tokens: tokensUsed(usage, Number(request.coefficient), multipliers), workerTimes: timesNow() });
   let counted: FinalInfo | null = null;
   const answered = handleHttpRequest(http, deps.engine, signal, {
     head: (status, reason, headers) => sink.head({

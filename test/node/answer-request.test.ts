@@ -1,12 +1,13 @@
 // One request of a proxy at the node: what is refused before any work, and what a finished answer says.
 import { describe, expect, it } from '@jest/globals';
-import { EngineError, InterruptedError } from '../../src/core/errors.ts';
+import { EngineError, InterruptedError, NetworkError } from '../../src/core/errors.ts';
 import { answerRequest } from '../../src/node/answer-request.ts';
 import { UNIT_MULTIPLIERS } from '../../src/openai/token-price.ts';
 import { encodeBoxed } from '../../src/wire/tl/codec.ts';
 import { createInstantEngine } from '../fakes/instant-engine.ts';
 import type { AnswerSink, FinalInfo, HttpHead } from '../../src/wire/answer.ts';
 import type { WorkerRequest } from '../../src/wire/worker-session.ts';
+import type { TokenMultipliers } from '../../src/openai/token-price.ts';
 import type { InstantEngineOptions } from '../fakes/instant-engine.ts';
 
 const query = (url: string, body: string): Uint8Array => encodeBoxed({ _: 'http.request', method: 'POST', url, http_version: 'HTTP/1.1', headers: [], payload: Buffer.from(body) });
@@ -14,7 +15,7 @@ const CHAT = query('/v1/chat/completions', '{"model":"instant","messages":[{"rol
 
 const STREAM = query('/v1/chat/completions', '{"model":"instant","stream":true,"messages":[{"role":"user","content":"one two"}]}');
 
-async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: InstantEngineOptions = {}, leaveAfterParts = Infinity) {
+async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: InstantEngineOptions = {}, leaveAfterParts = Infinity, multipliers = (): TokenMultipliers => UNIT_MULTIPLIERS) {
   const engine = createInstantEngine(engineOptions);
   let now = 1_000_000;
   const seen: { head?: HttpHead; body: string; info?: FinalInfo; failure?: readonly [number, string]; parts: number } = { body: '', parts: 0 };
@@ -36,7 +37,7 @@ async function answer(changes: Partial<WorkerRequest> = {}, engineOptions: Insta
     },
   };
   const request: WorkerRequest = { id: new Uint8Array(32), query: CHAT, signedPayment: null, coefficient: 1_500n, timeoutMs: 1_000, enableDebug: false, privateKey: null, ...changes };
-  const deps = { engine, clock: { now: () => (now += 500) }, multipliers: () => UNIT_MULTIPLIERS };
+  const deps = { engine, clock: { now: () => (now += 500) }, multipliers };
   const error = await answerRequest(deps, request, sink, controller.signal).then(() => null, (thrown: unknown) => thrown);
   return { ...seen, error, engine };
 }
@@ -62,6 +63,15 @@ describe('answerRequest', () => {
     const { error, engine, head } = await answer(changes);
     expect(error).toMatchObject(expected);
     expect([engine.requests.length, head]).toEqual([0, undefined]);
+  });
+
+  it('prices are those of the beginning: not known is refused before the engine is asked, not known any more changes nothing', async () => {
+    const stale = (): never => { throw new NetworkError('E_CHAIN_STALE', 'seen too long ago'); };
+    const refused = await answer({}, {}, Infinity, stale);
+    expect([refused.error, refused.engine.requests.length, refused.head]).toEqual([expect.objectContaining({ code: 'E_CHAIN_STALE' }), 0, undefined]);
+    let asked = 0;
+    const { error, info } = await answer({}, {}, Infinity, () => (asked++ === 0 ? UNIT_MULTIPLIERS : stale()));
+    expect([error, info?.tokens.total]).toEqual([null, 7n]);
   });
 
   it('what HTTP can say is an answer: refusals and failures before the head cost nothing', async () => {
