@@ -2,6 +2,8 @@
 // an interval while there is something to commit. Only what a confirmed one covers is signed.
 import { saveState } from '../../chain/cells/proxy-messages.ts';
 import { queryIdOf } from '../../chain/plans/plan.ts';
+import { abortError } from '../../core/deadline.ts';
+import { deferred } from '../../core/deferred.ts';
 import { asCocoonError } from '../../core/errors.ts';
 import type { CocoonError } from '../../core/errors.ts';
 import { toHex } from '../../core/bytes.ts';
@@ -50,7 +52,8 @@ export class Committer {
 
   /** Commits what is booked now, and signs it. Joins nothing that began before. Throws the wallet's and the chain's errors. */
   async commit(signal: AbortSignal = this.#context.ending): Promise<void> {
-    while (this.#running !== null) await this.#running.catch(() => undefined);
+    // Who gives up does not wait for what began before him either: a proxy that closes has its own limit.
+    while (this.#running !== null) await unlessAborted(this.#running.catch(() => undefined), signal);
     this.#running = this.#commitOnce(signal).then(
       () => { this.problem = null; },
       (error: unknown) => {
@@ -104,5 +107,18 @@ export class Committer {
         if (!ending.aborted) log.warn('ledger not committed', { code: asCocoonError(error).code, reason: asCocoonError(error).message });
       });
     }
+  }
+}
+
+/** Waits for `work`, or rejects with the signal's reason when that comes first. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) throw abortError(signal);
+  const aborted = deferred<never>();
+  const onAbort = (): void => aborted.reject(abortError(signal));
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
