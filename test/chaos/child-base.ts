@@ -92,7 +92,7 @@ export async function runChild(world: World, name: string, start: (context: Chil
 export const openAccess = (world: World): TonAccess => createTonAccess({ endpoints: [{ url: endpointOf(world) }], timeoutMs: 15_000, requestTimeoutMs: 5_000 });
 
 export const openRoot = ({ world, log, signal }: ChildContext, access: TonAccess): Promise<RootFollower> =>
-  followRoot({ access, root: rootOf(world), pollMs: 1_000, maxAgeS: 60, clock: systemClock, log, signal });
+  followRoot({ access, root: rootOf(world), pollMs: 1_000, maxAgeS: 300, clock: systemClock, log, signal });
 
 /** Short validities, so that messages expire within a run. */
 export function openWallet({ world, log }: ChildContext, access: TonAccess, name: KeyName): HotWallet {
