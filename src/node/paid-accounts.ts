@@ -106,6 +106,8 @@ class PaidConnection implements NodeConnection {
   readonly #failure = deferred<CocoonError>();
   readonly #listeners: (() => void)[] = [];
   #ledger: Ledger | null = null;
+  /** What was known when the last answer to a poll, or the comparison, came: the next answer was made after it. */
+  #polled: Pick<Ledger, 'seen' | 'dbTokens'> = { seen: 0n, dbTokens: 0n };
 
   constructor(options: PaidNodeOptions, ledgers: Map<string, Ledger>) {
     this.#options = options;
@@ -170,17 +172,23 @@ class PaidConnection implements NodeConnection {
     // The proxy may know of work that was counted in the last second before a crash, or of a life of this node whose book is gone.
     this.#count(ledger, larger(0n, larger(status.maxTokens, payment?.tokens ?? 0n) - ledger.counted));
     this.#accept(ledger, status, payment);
+    this.#polled = { seen: ledger.seen, dbTokens: ledger.dbTokens };
   }
 
+  /** The answer to a poll, which messages about requests may have overtaken: held against what was known at the poll before. */
   paymentStatus(status: PaymentStatus): void {
+    const ledger = this.#known();
+    const payment = this.#checked(ledger, status);
+    this.#refuseLess(ledger, status, payment, this.#polled);
+    this.#accept(ledger, status, payment);
+    this.#polled = { seen: ledger.seen, dbTokens: ledger.dbTokens };
+  }
+
+  requestPayment(status: WorkerRequestPayment): void {
     const ledger = this.#known();
     const payment = this.#checked(ledger, status);
     this.#refuseLess(ledger, status, payment);
     this.#accept(ledger, status, payment);
-  }
-
-  requestPayment(payment: WorkerRequestPayment): void {
-    this.paymentStatus(payment);
   }
 
   begin(): void {
@@ -220,12 +228,12 @@ class PaidConnection implements NodeConnection {
     return { payment, tokens: 'tokens' in payment.claim ? payment.claim.tokens : 0n };
   }
 
-  #refuseLess(ledger: Ledger, status: PaymentStatus, payment: { readonly tokens: bigint } | null): void {
-    const less = (what: string, told: bigint | string, known: bigint): never => {
-      throw new NetworkError('E_SIGNED_PAYMENT', `proxy contract ${ledger.proxy.toString()} says ${told} ${what}, it said ${known} before`, { hint: 'the higher signature is kept and can be claimed' });
+  #refuseLess(ledger: Ledger, status: PaymentStatus, payment: { readonly tokens: bigint } | null, known: Pick<Ledger, 'seen' | 'dbTokens'> = ledger): void {
+    const less = (what: string, told: bigint | string, before: bigint): never => {
+      throw new NetworkError('E_SIGNED_PAYMENT', `proxy contract ${ledger.proxy.toString()} says ${told} ${what}, it said ${before} before`, { hint: 'the higher signature is kept and can be claimed' });
     };
-    if ((payment?.tokens ?? 0n) < ledger.seen) less('signed tokens', payment === null ? 'no' : payment.tokens, ledger.seen);
-    if (status.dbTokens < ledger.dbTokens) less('booked tokens', status.dbTokens, ledger.dbTokens);
+    if ((payment?.tokens ?? 0n) < known.seen) less('signed tokens', payment === null ? 'no' : payment.tokens, known.seen);
+    if (status.dbTokens < known.dbTokens) less('booked tokens', status.dbTokens, known.dbTokens);
   }
 
   /** Durable first; only then does it count as signed. */

@@ -125,6 +125,19 @@ describe('totals', () => {
     await account.close();
   });
 
+  it('the answer to a poll that messages about requests have overtaken is no step back; the next one must know of them', async () => {
+    const { account } = await start();
+    account.compared(status(0n), true);
+    account.delivered(work(500n));
+    const payment = { requestId: new Uint8Array(32), requestTokens: 100n, clientOwner: '' };
+    account.requestPayment({ ...status(500n, sign(400n)), ...payment });
+    account.paymentStatus(status(400n, sign(300n)));
+    const refused = expect.objectContaining({ code: 'E_SIGNED_PAYMENT' });
+    expect(() => account.paymentStatus(status(499n, sign(400n)))).toThrow(refused);
+    expect(() => account.requestPayment({ ...status(500n, sign(399n)), ...payment })).toThrow(refused);
+    await account.close();
+  });
+
   it('foreign keys, foreign contracts, other kinds and damaged bytes are refused, and nothing of them is kept', async () => {
     const { account, book } = await start();
     const refused = expect.objectContaining({ code: 'E_SIGNED_PAYMENT' });
