@@ -97,7 +97,8 @@ class Reckoning {
           break;
         case 'work': count(line.tokens, line.at); break;
         case 'told':
-          this.expect(BigInt(line.db) >= seen.told.db, `${contract} was told ${line.db} booked tokens after ${seen.told.db}`);
+          // The answer to a poll may be overtaken by messages about requests.
+          this.expect(line.poll || BigInt(line.db) >= seen.told.db, `${contract} was told ${line.db} booked tokens after ${seen.told.db}`);
           seen.told = { db: larger(seen.told.db, BigInt(line.db)), max: larger(seen.told.max, BigInt(line.max)) };
           break;
         case 'pay': this.payment(new Uint8Array(Buffer.from(line.boc, 'base64'))); break;
@@ -149,7 +150,8 @@ function auditWorker(reckoning: Reckoning, { name, row, seen, entry, onChain }: 
   reckoning.expect(row.db <= seen.done, `${name} worked ${seen.done} tokens, ${row.db} are booked for it`);
   if (entry === null) return reckoning.expect(row.db === 0n, `${name} has no entry in its book`);
   reckoning.expect(entry.signedTokens === row.signed, `${name}: its book has ${entry.signedTokens} signed tokens, the proxy signed ${row.signed}`);
-  reckoning.expect(entry.countedTokens >= row.db && entry.countedTokens <= larger(seen.done, seen.told.max), `${name} counted ${entry.countedTokens} tokens, worked ${seen.done}, was told ${seen.told.max}, booked are ${row.db}`);
+  // Work that a broken connection cut short may be counted twice: as the proxy booked it, and when the engine has stopped.
+  reckoning.expect(entry.countedTokens >= row.db && entry.countedTokens <= larger(seen.done, seen.told.max) + boundTokens, `${name} counted ${entry.countedTokens} tokens, worked ${seen.done}, was told ${seen.told.max}, booked are ${row.db}`);
 }
 
 /** `children`: the child contracts on chain by raw address. */

@@ -57,11 +57,11 @@ function witnessed(accounts: ClientAccounts, root: RootFollower, write: (line: T
           return inner.checkProxy(offer, signal);
         },
         paymentStatus: (status) => {
-          told(contract, status);
+          told(contract, status, true);
           inner.paymentStatus(status);
         },
         requestPayment: (payment) => {
-          told(contract, payment);
+          told(contract, payment, false);
           inner.requestPayment(payment);
         },
         begin: async (bounds) => {

@@ -70,6 +70,6 @@ export type Truth =
   /** Nodes: work that was counted. */
   | { readonly t: 'work'; readonly contract: string; readonly tokens: string; readonly at: number }
   /** What a proxy said is booked. */
-  | { readonly t: 'told'; readonly contract: string; readonly db: string; readonly max: string; readonly at: number }
+  | { readonly t: 'told'; readonly contract: string; readonly db: string; readonly max: string; readonly poll: boolean; readonly at: number }
   /** A payment that was not seen before in this process; base64. */
   | { readonly t: 'pay'; readonly contract: string; readonly boc: string };

@@ -66,16 +66,16 @@ function witnessed(accounts: NodeAccounts, write: (line: Truth) => void, fail: (
           return inner.checkProxy(offer, signal);
         },
         compared: (status, agreed) => {
-          told(contract, status);
+          told(contract, status, false);
           if (!agreed) fail(`a proxy knows less of ${contract} than it has said`);
           heard(() => { void inner.compared(status, agreed); });
         },
         paymentStatus: (status) => {
-          told(contract, status);
+          told(contract, status, true);
           heard(() => inner.paymentStatus(status));
         },
         requestPayment: (payment) => {
-          told(contract, payment);
+          told(contract, payment, false);
           heard(() => inner.requestPayment(payment));
         },
         delivered: (tokens) => {
