@@ -91,7 +91,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
   beforeAll(async () => {
     home = newHome();
     const started = await run(home, 'localnet', 'start', '--unpaid', '--detach');
-    expect([started.code, started.stderr]).toEqual([0, expect.stringMatching(/starting the proxy\nstarting the node\n$/)]);
+    expect([started.code, started.stderr]).toEqual([0, expect.stringMatching(/starting the proxy\nstarting the node\nnobody is paid on this network: it was started with --unpaid\n$/)]);
     const asked = await run(home, 'infer', '--temperature', '0', QUESTION);
     expect([asked.code, asked.stderr]).toEqual([0, expect.stringMatching(/^verified proxy 127\.0\.0\.1:\d+: simulated evidence/)]);
     expect(asked.stdout).toMatch(/Cocoon/);
@@ -144,7 +144,7 @@ describeBuilt(`cocoon as processes${skipped === null ? '' : ` (skipped: ${skippe
     const status = await run(home, 'localnet', 'status');
     expect([status.code, status.stdout]).toEqual([11, expect.stringMatching(new RegExp(`${role}\\s+stopped`))]);
     const started = await run(home, 'localnet', 'start', '--unpaid', '--detach');
-    expect([started.code, started.stderr]).toEqual([0, `starting the ${role}\n`]);
+    expect([started.code, started.stderr]).toEqual([0, `starting the ${role}\nnobody is paid on this network: it was started with --unpaid\n`]);
     expect(pidOf(home, other)).toBe(kept);
     expect(pidOf(home, role)).not.toBe(killed);
     await nextWorks();
