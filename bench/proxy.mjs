@@ -63,13 +63,15 @@ try {
 
   await clients.ask({ connections: 30, requests: 3_000, everyMs: 0 }); // warms everything up
   const best = [];
-  for (const [connections, requests] of [[1, 1_000], [30, 6_000], [300, 10_000]]) {
-    const result = await measure({ connections, requests, everyMs: 0 });
-    if (result.free > 0) throw new Error(`${result.free} requests were not paid`);
-    if (connections >= 30) best.push(result.perCpuSecond);
-    console.log(line(`${String(connections).padStart(3)} connection${connections === 1 ? ' ' : 's'}`, result));
+  for (const answer of ['whole', 'streamed']) {
+    for (const [connections, requests] of [[1, 1_000], [30, 6_000], [300, 10_000]]) {
+      const result = await measure({ connections, requests, everyMs: 0, answer });
+      if (result.free > 0) throw new Error(`${result.free} requests were not paid`);
+      if (connections >= 30 && answer === 'whole') best.push(result.perCpuSecond);
+      console.log(line(`${answer.padEnd(8)} ${String(connections).padStart(3)} connection${connections === 1 ? ' ' : 's'}`, result));
+    }
   }
-  console.log(`             target at least 2000 paid requests per second and core: ${verdict(Math.max(...best) >= 2_000)}`);
+  console.log(`             target at least 2000 paid requests per second and core, answers whole: ${verdict(Math.max(...best) >= 2_000)}`);
 
   const paced = await measure({ connections: 30, requests: 3_000, everyMs: 200 });
   console.log(`added        30 connections, ${paced.perSecond.toFixed(0)} requests/s: median ${paced.medianMs.toFixed(2)} ms, of it ${paced.addedMs.toFixed(2)} ms outside the node (target at most 3: ${verdict(paced.addedMs <= 3)})`);

@@ -16,13 +16,18 @@ const [host, port] = member.description.proxy.clients.split(':');
 const identity = await createTlsIdentity({ clock: systemClock, evidence: () => ({ family: 'none' }) });
 const verifyProxy = createVerifyPeer(member.policy('proxy'), { clock: systemClock });
 const sessions = [];
-const payload = Buffer.from(JSON.stringify({
-  model: 'instant', messages: [{ role: 'user', content: 'What is the capital of France? Answer in one word.' }], stream: true, stream_options: { include_usage: true }, max_tokens: 16, max_completion_tokens: 16,
-}));
-const query = encodeBoxed({
-  _: 'http.request', method: 'POST', url: '/v1/chat/completions', http_version: 'HTTP/1.1',
-  headers: [{ _: 'http.header', name: 'Content-Type', value: 'application/json' }, { _: 'http.header', name: 'Content-Length', value: String(payload.length) }], payload,
-});
+function queryOf(streamed) {
+  const payload = Buffer.from(JSON.stringify({
+    model: 'instant', messages: [{ role: 'user', content: 'What is the capital of France? Answer in one word.' }],
+    ...(streamed && { stream: true, stream_options: { include_usage: true } }), max_tokens: 16, max_completion_tokens: 16,
+  }));
+  return encodeBoxed({
+    _: 'http.request', method: 'POST', url: '/v1/chat/completions', http_version: 'HTTP/1.1',
+    headers: [{ _: 'http.header', name: 'Content-Type', value: 'application/json' }, { _: 'http.header', name: 'Content-Length', value: String(payload.length) }], payload,
+  });
+}
+/** Whole: the answer as one document. Streamed: in six events, each on its own. */
+const queries = { whole: queryOf(false), streamed: queryOf(true) };
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 async function connect(count) {
@@ -36,7 +41,7 @@ async function connect(count) {
 }
 
 /** One request: how long it took, and of that the node. */
-async function ask(session) {
+async function ask(session, query) {
   const startedMs = performance.now();
   for await (const event of session.ask({ model: 'instant', query, maxCoefficient: 1_000, maxTokens: 16, timeoutMs: 60_000 })) {
     if (event.kind === 'end') return { totalMs: performance.now() - startedMs, nodeMs: (event.info.workerTimes.endedAt - event.info.workerTimes.startedAt) * 1000, tokens: event.info.tokens.total };
@@ -44,7 +49,7 @@ async function ask(session) {
   throw new Error('no end');
 }
 
-process.on('message', async ({ connections, requests, everyMs }) => {
+process.on('message', async ({ connections, requests, everyMs, answer = 'whole' }) => {
   await connect(connections);
   let left = requests;
   const results = [];
@@ -55,7 +60,7 @@ process.on('message', async ({ connections, requests, everyMs }) => {
     while (left > 0) {
       left -= 1;
       const dueMs = performance.now() + everyMs;
-      results.push(await ask(session));
+      results.push(await ask(session, queries[answer]));
       const waitMs = dueMs - performance.now();
       if (everyMs > 0 && waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
