@@ -67,8 +67,8 @@ describe('flood', () => {
       mostHalfOpen = Math.max(mostHalfOpen, listener.counters.halfOpen);
       if (made === 2 * BATCH) before = await heldBytes(); // every place is taken by now
     }
-    await until(() => listener.counters.accepted >= FLOOD);
-    await until(() => open.size <= LIMITS.maxUnproven);
+    await until(() => listener.counters.accepted >= FLOOD, 60_000);
+    await until(() => open.size <= LIMITS.maxUnproven, 60_000);
     const growth = (await heldBytes()) - before;
 
     expect(mostHalfOpen).toBeLessThanOrEqual(LIMITS.maxUnproven + LIMITS.maxProven);

@@ -26,9 +26,9 @@ export const makeIdentity = async (): Promise<TlsIdentity & { readonly publicKey
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Waits for `test` to hold; fails after two seconds. */
-export async function until(test: () => boolean): Promise<void> {
-  const end = performance.now() + 2000;
+/** Waits for `test` to hold; fails after two seconds, or `withinMs`. */
+export async function until(test: () => boolean, withinMs = 2_000): Promise<void> {
+  const end = performance.now() + withinMs;
   while (!test()) {
     if (performance.now() > end) throw new Error(`never became true: ${test.toString()}`);
     await sleep(2);
