@@ -9,7 +9,7 @@ import { createVerifyPeer } from '../../dist/tee/verify-peer.js';
 import { VERSION } from './network.mjs';
 
 const member = await joinAsRole(process.argv[2], 'worker', VERSION);
-const identity = await createTlsIdentity({ clock: systemClock, evidence: member.evidence });
+const identity = await createTlsIdentity({ clock: systemClock, evidence: member.evidence, attester: member.attester });
 const [host, port] = member.description.proxy.workers.split(':');
 
 const engine = {
