@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { askChat } from '../dist/client/chat.js';
 import { silentLog } from '../dist/core/log.js';
-import { loadLlamaEngine } from '../dist/node/llama-engine.js';
+import { loadLlamaEngine } from '../dist/node/engine/llama-engine.js';
 import { cpuMs, machineCpuMs } from './lib/cpu.mjs';
 import { benchNetwork, COCOON } from './lib/network.mjs';
 

@@ -1,6 +1,6 @@
 // `cocoon node start`: loads a model and serves it through the network's proxies until it is stopped.
 import { availableParallelism } from 'node:os';
-import { loadLlamaEngine } from '../node/llama-engine.ts';
+import { loadLlamaEngine } from '../node/engine/llama-engine.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
 import { startAdmin } from './admin.ts';

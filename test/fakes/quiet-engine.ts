@@ -1,6 +1,6 @@
 // A program for a test: loads the engine and answers once. Its messages go to a log; its exit code says what that saw:
 // 42 with and 43 without a message of the native part, 44 when the engine could not be loaded and the log says why.
-import { loadLlamaEngine } from '../../src/node/llama-engine.ts';
+import { loadLlamaEngine } from '../../src/node/engine/llama-engine.ts';
 
 const seen: string[] = [];
 const note = (message: string): void => {

@@ -1,6 +1,6 @@
 // A LlamaRuntime without a model: a token is a character code, and each sequence generates what the script says.
 import { setImmediate as turn } from 'node:timers/promises';
-import type { LlamaRuntime, LlamaSampling, LlamaSequence } from '../../src/node/llama-runtime.ts';
+import type { LlamaRuntime, LlamaSampling, LlamaSequence } from '../../src/node/engine/llama-runtime.ts';
 
 export interface ScriptedLlamaOptions {
   readonly sequences?: number;

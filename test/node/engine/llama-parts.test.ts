@@ -2,11 +2,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { shareBatch } from '../../src/node/llama-batch.ts';
-import { createEventChannel } from '../../src/node/llama-channel.ts';
-import { createGate } from '../../src/node/llama-gate.ts';
-import { createStopMatcher, createTextAssembler } from '../../src/node/llama-text.ts';
-import type { EngineEvent } from '../../src/node/engine.ts';
+import { shareBatch } from '../../../src/node/engine/llama-batch.ts';
+import { createEventChannel } from '../../../src/node/engine/llama-channel.ts';
+import { createGate } from '../../../src/node/engine/llama-gate.ts';
+import { createStopMatcher, createTextAssembler } from '../../../src/node/engine/llama-text.ts';
+import type { EngineEvent } from '../../../src/node/engine.ts';
 
 const item = (id: number, length: number) => ({ tokens: Array.from({ length }), evaluationPriority: id });
 const shares = (items: ReturnType<typeof item>[], size: number) => shareBatch(items, size).map(({ item: { evaluationPriority }, processAmount }) => [evaluationPriority, processAmount]);

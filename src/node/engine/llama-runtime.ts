@@ -1,6 +1,6 @@
 // What the scheduler needs of llama.cpp: a model, and the sequences of one context that are evaluated in shared batches.
 // llama-engine.ts implements it with node-llama-cpp; tests implement it with a script.
-import type { EngineInfo, EngineMessage, TemplateVariables } from './engine.ts';
+import type { EngineInfo, EngineMessage, TemplateVariables } from '../engine.ts';
 
 export interface LlamaSampling {
   readonly temperature: number;

@@ -1,7 +1,7 @@
 // The way from a generating sequence to the reader of its events. Text that comes faster than its reader wants, or takes it,
 // is joined; a reader that does not come at all stops the generation at a bound. The generating side never waits for longer
 // than its signal.
-import type { EngineEvent } from './engine.ts';
+import type { EngineEvent } from '../engine.ts';
 
 export interface EventChannel {
   /** Adds text for the reader. Resolves when there is room for more, or as soon as the signal aborts. */

@@ -1,7 +1,7 @@
 // Hands out the sequences of a context. A request waits in the order of arrival, in a queue with a bound.
 // Of the free sequences it gets the one that has evaluated most of its prompt already, else the lowest:
 // low ids that follow one another are evaluated fastest.
-import { EngineError } from '../core/errors.ts';
+import { EngineError } from '../../core/errors.ts';
 import type { LlamaSequence } from './llama-runtime.ts';
 
 /** A sequence other than the lowest is worth it from this many more reusable tokens. */

@@ -3,13 +3,13 @@
 // of the GPU or of the context than was asked for.
 import { access } from 'node:fs/promises';
 import { format } from 'node:util';
-import { CocoonError, EngineError, NotFoundError } from '../core/errors.ts';
-import { badRequest } from '../openai/errors.ts';
+import { CocoonError, EngineError, NotFoundError } from '../../core/errors.ts';
+import { badRequest } from '../../openai/errors.ts';
 import { shareBatch } from './llama-batch.ts';
 import { createGate } from './llama-gate.ts';
 import { createLlamaScheduler } from './llama-scheduler.ts';
-import type { Log } from '../core/log.ts';
-import type { Engine, EngineBackend, EngineMessage, TemplateVariables } from './engine.ts';
+import type { Log } from '../../core/log.ts';
+import type { Engine, EngineBackend, EngineMessage, TemplateVariables } from '../engine.ts';
 import type { Gate } from './llama-gate.ts';
 import type { LlamaRuntime, LlamaSampling, LlamaSequence } from './llama-runtime.ts';
 

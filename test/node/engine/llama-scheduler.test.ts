@@ -1,11 +1,11 @@
 // The scheduler over a scripted runtime: order, queue, reuse, cancellation and failure, without a model.
 import { describe, expect, it } from '@jest/globals';
 import { setImmediate as turn } from 'node:timers/promises';
-import { silentLog } from '../../src/core/log.ts';
-import { createLlamaScheduler } from '../../src/node/llama-scheduler.ts';
-import { createScriptedLlama } from '../fakes/scripted-llama.ts';
-import type { Engine, EngineEvent, EngineRequest } from '../../src/node/engine.ts';
-import type { ScriptedLlamaOptions } from '../fakes/scripted-llama.ts';
+import { silentLog } from '../../../src/core/log.ts';
+import { createLlamaScheduler } from '../../../src/node/engine/llama-scheduler.ts';
+import { createScriptedLlama } from '../../fakes/scripted-llama.ts';
+import type { Engine, EngineEvent, EngineRequest } from '../../../src/node/engine.ts';
+import type { ScriptedLlamaOptions } from '../../fakes/scripted-llama.ts';
 
 const setup = (options: ScriptedLlamaOptions, queueLimit = 2) => {
   const runtime = createScriptedLlama(options);

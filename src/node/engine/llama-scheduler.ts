@@ -1,14 +1,14 @@
 // The Engine over a LlamaRuntime: checks a prompt's length before anything is evaluated, gives each request a sequence
 // of the shared context (continuous batching), and keeps a failing sequence from failing the others.
 import { randomInt } from 'node:crypto';
-import { EngineError } from '../core/errors.ts';
-import { badRequest } from '../openai/errors.ts';
-import { ContextLengthError, EngineStoppedError } from './engine.ts';
+import { EngineError } from '../../core/errors.ts';
+import { badRequest } from '../../openai/errors.ts';
+import { ContextLengthError, EngineStoppedError } from '../engine.ts';
 import { createEventChannel } from './llama-channel.ts';
 import { generateAnswer } from './llama-generation.ts';
 import { createSequencePool } from './llama-pool.ts';
-import type { Log } from '../core/log.ts';
-import type { Engine, EngineEvent, EnginePrompt, EngineRequest } from './engine.ts';
+import type { Log } from '../../core/log.ts';
+import type { Engine, EngineEvent, EnginePrompt, EngineRequest } from '../engine.ts';
 import type { EventChannel } from './llama-channel.ts';
 import type { LlamaRuntime, LlamaSequence } from './llama-runtime.ts';
 

@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { getLlama } from 'node-llama-cpp';
-import { silentLog } from '../../src/core/log.ts';
-import { loadLlamaEngine } from '../../src/node/llama-engine.ts';
+import { silentLog } from '../../../src/core/log.ts';
+import { loadLlamaEngine } from '../../../src/node/engine/llama-engine.ts';
 import type { LlamaModel } from 'node-llama-cpp';
-import type { Engine, EngineEvent, EngineRequest } from '../../src/node/engine.ts';
+import type { Engine, EngineEvent, EngineRequest } from '../../../src/node/engine.ts';
 
 const MODEL = 'models/cocoon-tiny-q8_0.gguf';
 const never = new AbortController().signal;

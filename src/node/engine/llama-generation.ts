@@ -1,8 +1,8 @@
 // One answer on one sequence: reuse of the evaluated prefix, prompt in chunks, tokens to text until a reason to finish.
 // The signal is looked at between chunks and tokens: llama.cpp cannot be interrupted within one.
-import { EngineStoppedError } from './engine.ts';
+import { EngineStoppedError } from '../engine.ts';
 import { createStopMatcher, createTextAssembler } from './llama-text.ts';
-import type { EngineEvent, EngineFinishReason, EngineRequest, EngineUsage } from './engine.ts';
+import type { EngineEvent, EngineFinishReason, EngineRequest, EngineUsage } from '../engine.ts';
 import type { EventChannel } from './llama-channel.ts';
 import type { LlamaRuntime, LlamaSampling, LlamaSequence } from './llama-runtime.ts';
 
