@@ -19,6 +19,7 @@ export function meteredSession(session: ClientSession, account: ConnectionAccoun
     closed: session.closed,
     ask: (request) => metered(session, account, request),
     models: (signal) => session.models(signal),
+    sealTargets: (model, signal) => session.sealTargets(model, signal),
     updatePaymentStatus: () => session.updatePaymentStatus(),
     close: (reason) => session.close(reason),
   };

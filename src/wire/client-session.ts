@@ -21,6 +21,7 @@ import {
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
+import type { AnswerProof, NodeTarget, SealTarget } from './sealed.ts';
 import type { ClientConnectedToProxy } from './tl/types.ts';
 import { acceptedVersion, capabilitiesOf, CLIENT_VERSIONS, VERSION_FLAG } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
@@ -86,13 +87,16 @@ export interface AskRequest {
   readonly publicKey?: Uint8Array;
   /** Aborting cancels the request, at the proxy and the worker too where the version allows it. */
   readonly signal?: AbortSignal;
+  /** Which nodes the request may be sealed to; only sessions that seal heed it. */
+  readonly target?: NodeTarget;
 }
 
 /** `end` is the only sign of a complete answer; everything else that ends the stream is thrown. */
 export type AnswerEvent =
   | { readonly kind: 'head'; readonly head: HttpHead }
   | { readonly kind: 'part'; readonly bytes: Uint8Array }
-  | { readonly kind: 'end'; readonly info: FinalInfo };
+  /** `proof`: of an answer that came sealed. */
+  | { readonly kind: 'end'; readonly info: FinalInfo; readonly proof?: AnswerProof };
 
 /** A model as the proxy lists it. `workers` is null where the proxy only gave the summary of the first version. */
 export interface ModelListing {
@@ -119,6 +123,8 @@ export interface ClientSession {
   ask(request: AskRequest): AsyncGenerator<AnswerEvent, void, undefined>;
   /** `client.getWorkerTypesV2`, or the first version where the proxy does not know it. */
   models(signal?: AbortSignal): Promise<ModelListing[]>;
+  /** Verified nodes of a model that a request may be sealed to, in the proxy's order of preference; none in a session that does not seal. */
+  sealTargets(model: string, signal?: AbortSignal): Promise<readonly SealTarget[]>;
   /** Asks for the payment status now; the port gets it too. */
   updatePaymentStatus(): Promise<PaymentStatus>;
   close(reason?: CocoonError): void;
@@ -266,6 +272,7 @@ function readySession(connection: Connection, port: ClientSessionPort, offer: Pr
       }
     },
     models: (signal) => listModels(connection, signal),
+    sealTargets: async () => [],
     updatePaymentStatus,
     close(reason) {
       asking.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
