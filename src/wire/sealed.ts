@@ -49,6 +49,8 @@ export interface VerifiedNode {
   readonly imageHash: Uint8Array;
   /** 32 bytes. */
   readonly tlsPublicKey: Uint8Array;
+  /** DER of its attested certificate: kept beside a receipt, so that it can be judged again without the node. */
+  readonly certificate: Uint8Array;
 }
 
 /** A verified node that a request may be sealed to now. */
