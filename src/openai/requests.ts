@@ -2,8 +2,7 @@
 // (WIRE.md section 18.3, WIRE-2026-04.md section 9.3), as far as the engine honours them. Every other member, at any
 // depth, and every value that would be ignored is refused by name: an answer never silently differs from its request.
 import { z } from 'zod';
-import { badRequest } from './errors.ts';
-import type { ApiError } from './errors.ts';
+import { parseBody } from './shape.ts';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -108,7 +107,7 @@ const textSchema = z.strictObject({
 
 /** A chat completion request from the bytes of a body. Throws ApiError (400). */
 export function parseChatRequest(body: Uint8Array): ChatRequest {
-  const request = parse(chatSchema, body);
+  const request = parseBody(chatSchema, body);
   const enableThinking = request.chat_template_kwargs?.enable_thinking;
   return {
     ...sampling(request),
@@ -125,7 +124,7 @@ export function parseChatRequest(body: Uint8Array): ChatRequest {
 
 /** A text completion request from the bytes of a body. Throws ApiError (400). */
 export function parseTextRequest(body: Uint8Array): TextRequest {
-  const request = parse(textSchema, body);
+  const request = parseBody(textSchema, body);
   return {
     ...sampling(request),
     prompt: typeof request.prompt === 'string' ? request.prompt : request.prompt.join(''),
@@ -147,45 +146,4 @@ function sampling(request: z.infer<z.ZodObject<typeof shared>>): SamplingRequest
     frequencyPenalty: request.frequency_penalty ?? 0,
     presencePenalty: request.presence_penalty ?? 0,
   };
-}
-
-function parse<T extends z.ZodType>(schema: T, body: Uint8Array): z.infer<T> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch {
-    // the parser's own message would quote the prompt
-    throw badRequest('request body is not valid JSON in UTF-8', { code: 'invalid_json' });
-  }
-  const result = schema.safeParse(value);
-  if (!result.success) throw refusal(mostTelling(result.error.issues));
-  return result.data;
-}
-
-/** The issue to report: within a union, that of the alternative whose outermost type fits. */
-function mostTelling(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
-  const issue = issues[0];
-  if (issue === undefined) throw new TypeError('a failed parse has at least one issue');
-  const full = { ...issue, path: [...path, ...issue.path] };
-  if (full.code !== 'invalid_union') return full;
-  const fitting = full.errors.find((branch) => branch.length > 0 && !branch.some((i) => i.path.length === 0 && i.code === 'invalid_type'));
-  return fitting === undefined ? full : mostTelling(fitting, full.path);
-}
-
-function refusal(issue: z.core.$ZodIssue): ApiError {
-  if (issue.code === 'unrecognized_keys') {
-    const param = [...issue.path, issue.keys[0] ?? ''].join('.');
-    return badRequest(`unknown option '${clip(param)}' in request`, { param: clip(param), code: 'unknown_parameter' });
-  }
-  const param = clip(issue.path.join('.'));
-  const unsupported = issue.code === 'custom' && issue.params?.unsupported === true;
-  const message = issue.message.charAt(0).toLowerCase() + issue.message.slice(1);
-  return badRequest(
-    unsupported ? `option '${param}' in request: ${message}` : `invalid value of '${param}' in request: ${message}`,
-    { ...(param === '' ? {} : { param }), code: unsupported ? 'unsupported_value' : 'invalid_value' },
-  );
-}
-
-function clip(text: string): string {
-  return text.length <= 100 ? text : `${text.slice(0, 100)}…`;
 }
