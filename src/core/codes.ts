@@ -98,6 +98,42 @@ export const CODES = {
     action: 'Bring the newest ledger back. Where it is lost, start the proxy with --rebuild: totals are then taken from the chain and from what nodes can prove.',
   },
 
+  E_MODEL_DAMAGED: {
+    exit: 3, retryable: false,
+    cause: 'The bytes of a model on this machine are not those of its name, so it is not served.',
+    action: 'Remove it with `cocoon models rm` and pull it again; if it happens again, check the disk.',
+  },
+  E_MODEL_IN_USE: {
+    exit: 3, retryable: true,
+    cause: 'A running process has the model open, so its files are not removed.',
+    action: 'Stop the node that serves it, then run the command again.',
+  },
+  E_MODEL_ACCESS: {
+    exit: 3, retryable: false,
+    cause: 'The repository of the model is private or asks for its terms to be accepted first.',
+    action: 'Accept the terms on the page of the repository, and give a token that may read it in the variable HF_TOKEN.',
+  },
+  E_MODEL_FIT: {
+    exit: 3, retryable: false,
+    cause: 'The model, with the context and the number of parallel requests that were asked for, needs more memory than this machine has.',
+    action: 'Ask for less context or fewer parallel requests, a smaller type of KV cache, or take a smaller quantisation.',
+  },
+  E_DISK_SPACE: {
+    exit: 3, retryable: true,
+    cause: 'The disk has no room for what would be written, so nothing was written, or what was written is kept to go on from.',
+    action: 'Free the space that the message names, or use another --home; then run the same command again.',
+  },
+  E_DOCTOR: {
+    exit: 3, retryable: false,
+    cause: 'Something that serving needs is missing or wrong on this machine.',
+    action: 'Read the lines that begin with FAIL: each says why, what was seen, and the command or setting that mends it.',
+  },
+  E_PROVISION: {
+    exit: 3, retryable: false,
+    cause: 'A step of the provisioning could not be done or undone. What was done before it is in the journal.',
+    action: 'Correct what the message names and run the same command again: it goes on where it stopped. `--undo` takes everything back.',
+  },
+
   // 4: wallet locked, wrong passphrase
   E_PASSPHRASE: {
     exit: 4, retryable: false,
@@ -221,6 +257,12 @@ export const CODES = {
     action: 'Try again later, or fetch the collateral on another machine with `cocoon attest fetch` and copy it over.',
   },
 
+  E_MODEL_SOURCE: {
+    exit: 6, retryable: false,
+    cause: 'The source of a model gave other bytes than it had promised, changed the file while it was read, or answered what no model source answers. Nothing of it is kept as a model.',
+    action: 'Run the command again; if it happens again, use another source or mirror, and compare the SHA-256 with what its author published.',
+  },
+
   // 7: not found
   E_NOT_FOUND: {
     exit: 7, retryable: false,
@@ -270,6 +312,12 @@ export const CODES = {
     action: 'Shorten the prompt or the chat history, or use a model with a larger context.',
   },
 
+  E_ANSWER: {
+    exit: 10, retryable: false,
+    cause: 'The model answered, but not with JSON that fits the schema of --schema. The answer is complete and was billed; it is not passed on.',
+    action: 'Ask again, raise --max-tokens if the answer was cut, simplify the schema, or use a model whose node can hold answers to a schema.',
+  },
+
   // 11: daemon not running
   E_NOT_RUNNING: {
     exit: 11, retryable: false,
@@ -295,11 +343,33 @@ export const CODES = {
     action: 'Give what the skipped check needs: mostly a policy that names the expected image or version.',
   },
 
+  E_NO_RECEIPT: {
+    exit: 12, retryable: false,
+    cause: 'The answer is complete, but its node signed no receipt for it: the request was not sealed, or the node is of another kind.',
+    action: 'Ask with --seal require, or another node; without a receipt nothing shows later who answered what.',
+  },
+  E_BATCH: {
+    exit: 12, retryable: true,
+    cause: 'The batch is through, but some of its questions have no answer. Each failure is in the results, with its own code.',
+    action: 'Run the same command again with the same --out FILE: only what has no answer is asked again.',
+  },
+
+  E_DOCTOR_INCOMPLETE: {
+    exit: 12, retryable: false,
+    cause: 'No check of this machine failed, but one that serving needs could not be made. What was not checked does not count as good.',
+    action: 'Read the lines that begin with SKIP: each says what it lacked, mostly rights (run as root) or a network that answers.',
+  },
+
   // 13: refused by policy
   E_SPENDING_LIMIT: {
     exit: 13, retryable: false,
     cause: 'The owner\'s limit for deposits, at one proxy or at all together, would be exceeded. Nothing was sent.',
     action: 'Raise the limit that the message names, or choose another proxy.',
+  },
+  E_MAX_SPEND: {
+    exit: 13, retryable: false,
+    cause: 'The next request could cost more than what is left of --max-spend, the bound of this run. It was not sent.',
+    action: 'Raise --max-spend, or lower --max-tokens or --max-price, which the highest cost of a request follows from.',
   },
   E_OVERBILLED: {
     exit: 13, retryable: false,
