@@ -1,7 +1,7 @@
 // Which version of the application protocol two ends speak (WIRE.md section 9.1, WIRE-2026-04.md section 1), and what
 // each version adds. The proxy chooses; it refuses with 621 when the ranges do not meet. Numbers 0 to 4 are the
-// network's; 5 to 7 are ours: 5 adds cancellation of one request, 6 fresh evidence of attested sides (fresh-attestation.ts), 7 a
-// worker's question why it was or was not chosen.
+// network's; 5 to 8 are ours: 5 adds cancellation of one request, 6 fresh evidence of attested sides (fresh-attestation.ts), 7 a
+// worker's question why it was or was not chosen, 8 requests sealed to one worker (SPEC.md).
 // They are only ever chosen when both ends offer them.
 import { NetworkError, RemoteError } from '../core/errors.ts';
 import { PROTOCOL_VIOLATION } from './remote-codes.ts';
@@ -13,11 +13,11 @@ export interface VersionRange {
 }
 
 /** What a proxy accepts: everything from the first version on. */
-export const PROXY_VERSIONS: VersionRange = { min: 0, max: 7 };
+export const PROXY_VERSIONS: VersionRange = { min: 0, max: 8 };
 /** What our client offers. The minimum stays at 1, so that proxies which only know 0 to 2 accept it. */
-export const CLIENT_VERSIONS: VersionRange = { min: 1, max: 7 };
+export const CLIENT_VERSIONS: VersionRange = { min: 1, max: 8 };
 /** What our worker offers, for the same reason. */
-export const WORKER_VERSIONS: VersionRange = { min: 1, max: 7 };
+export const WORKER_VERSIONS: VersionRange = { min: 1, max: 8 };
 
 /** What a chosen version allows; each is false where the version is too low. */
 export interface Capabilities {
@@ -35,6 +35,8 @@ export interface Capabilities {
   readonly freshAttestation: boolean;
   /** 7: `cocoon.explainChoice` from a worker. */
   readonly choiceExplanation: boolean;
+  /** 8: keys of workers, offers of them to clients, `client.runSealed` and `proxy.runSealed`. */
+  readonly sealing: boolean;
 }
 
 export function capabilitiesOf(version: number): Capabilities {
@@ -46,6 +48,7 @@ export function capabilitiesOf(version: number): Capabilities {
     cancellation: version >= 5,
     freshAttestation: version >= 6,
     choiceExplanation: version >= 7,
+    sealing: version >= 8,
   };
 }
 

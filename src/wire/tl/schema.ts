@@ -210,7 +210,8 @@ keyManager.getProxyPrivateKeys@2025-12 min_config_version:int = keyManager.Priva
 /**
  * Ours, not the network's, by the protocol version (versions.ts) that brought them; never sent to a peer of a lower one.
  * 5: one-way messages that cancel a request. 6: answers to `attest.challenge` (fresh-attestation.ts).
- * 7: the answer to `cocoon.explainChoice`.
+ * 7: the answer to `cocoon.explainChoice`. 8: sealing (SPEC.md section 10): sealed requests on both hops, a node's key with what
+ * vouches for it, and the nodes that a proxy offers.
  */
 export const EXTENSIONS = `
 client.cancelQuery request_id:int256 = client.CancelQuery;
@@ -219,10 +220,25 @@ attest.tdx quote:bytes gpus:bytes = attest.Evidence;
 attest.sevSnp report:bytes vek:bytes gpus:bytes = attest.Evidence;
 attest.simulated evidence:bytes gpus:bytes = attest.Evidence;
 cocoon.choiceExplanation json:bytes = cocoon.ChoiceExplanation;
+cocoon.sealKey certificate:bytes evidence:attest.Evidence record:bytes signature:bytes = cocoon.SealKey;
+cocoon.sealKeyAccepted = cocoon.SealKeyAccepted;
+cocoon.sealOffer record:bytes signature:bytes coefficient:int running:int capacity:int = cocoon.SealOffer;
+cocoon.sealOffers offers:(vector cocoon.sealOffer) = cocoon.SealOffers;
+client.runSealed request_id:int256 key_id:int128 kem:int kdf:int aead:int params_version:int model_name:string max_tokens:int
+  max_coefficient:int timeout_ms:long timestamp_ms:long flags:int enc:bytes sealed:bytes = client.RunSealed;
+proxy.runSealed request_id:int256 client_request_id:int256 key_id:int128 kem:int kdf:int aead:int params_version:int
+  client_contract:string model_name:string max_tokens:int max_coefficient:int timeout_ms:long timestamp_ms:long
+  coefficient:long signed_payment:proxy.SignedPayment timeout:double enc:bytes sealed:bytes = proxy.RunSealed;
 `;
 
-/** Queries of ours. 6: asks the other side for evidence that was made for this nonce and this TLS session. 7: a worker asks why it was or was not chosen. */
+/**
+ * Queries of ours. 6: asks the other side for evidence that was made for this nonce and this TLS session. 7: a worker asks why it was
+ * or was not chosen. 8: a worker makes its key known; a client asks for nodes to seal to, and for what vouches for one of their keys.
+ */
 export const EXTENSION_FUNCTIONS = `
 attest.challenge nonce:int256 = attest.Evidence;
 cocoon.explainChoice = cocoon.ChoiceExplanation;
+cocoon.publishSealKey key:cocoon.sealKey = cocoon.SealKeyAccepted;
+cocoon.getSealOffers model_name:string limit:int = cocoon.SealOffers;
+cocoon.getSealKey key_id:int128 = cocoon.SealKey;
 `;

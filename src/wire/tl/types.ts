@@ -971,6 +971,83 @@ export interface CocoonChoiceExplanation {
   readonly json: Uint8Array;
 }
 
+/** `cocoon.sealKey` of `cocoon.SealKey`. */
+export interface CocoonSealKey {
+  readonly _: 'cocoon.sealKey';
+  readonly certificate: Uint8Array;
+  readonly evidence: TlByType['attest.Evidence'];
+  readonly record: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** `cocoon.sealKeyAccepted` of `cocoon.SealKeyAccepted`. */
+export interface CocoonSealKeyAccepted {
+  readonly _: 'cocoon.sealKeyAccepted';
+}
+
+/** `cocoon.sealOffer` of `cocoon.SealOffer`. */
+export interface CocoonSealOffer {
+  readonly _: 'cocoon.sealOffer';
+  readonly record: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly coefficient: number;
+  readonly running: number;
+  readonly capacity: number;
+}
+
+/** `cocoon.sealOffers` of `cocoon.SealOffers`. */
+export interface CocoonSealOffers {
+  readonly _: 'cocoon.sealOffers';
+  readonly offers: readonly CocoonSealOffer[];
+}
+
+/** `client.runSealed` of `client.RunSealed`. */
+export interface ClientRunSealed {
+  readonly _: 'client.runSealed';
+  /** 32 bytes. */
+  readonly request_id: Uint8Array;
+  /** 16 bytes. */
+  readonly key_id: Uint8Array;
+  readonly kem: number;
+  readonly kdf: number;
+  readonly aead: number;
+  readonly params_version: number;
+  readonly model_name: string;
+  readonly max_tokens: number;
+  readonly max_coefficient: number;
+  readonly timeout_ms: bigint;
+  readonly timestamp_ms: bigint;
+  readonly flags: number;
+  readonly enc: Uint8Array;
+  readonly sealed: Uint8Array;
+}
+
+/** `proxy.runSealed` of `proxy.RunSealed`. */
+export interface ProxyRunSealed {
+  readonly _: 'proxy.runSealed';
+  /** 32 bytes. */
+  readonly request_id: Uint8Array;
+  /** 32 bytes. */
+  readonly client_request_id: Uint8Array;
+  /** 16 bytes. */
+  readonly key_id: Uint8Array;
+  readonly kem: number;
+  readonly kdf: number;
+  readonly aead: number;
+  readonly params_version: number;
+  readonly client_contract: string;
+  readonly model_name: string;
+  readonly max_tokens: number;
+  readonly max_coefficient: number;
+  readonly timeout_ms: bigint;
+  readonly timestamp_ms: bigint;
+  readonly coefficient: bigint;
+  readonly signed_payment: TlByType['proxy.SignedPayment'];
+  readonly timeout: number;
+  readonly enc: Uint8Array;
+  readonly sealed: Uint8Array;
+}
+
 /** `test.query`, answered by `test.Answer`. */
 export interface TestQuery {
   readonly _: 'test.query';
@@ -1157,6 +1234,26 @@ export interface CocoonExplainChoice {
   readonly _: 'cocoon.explainChoice';
 }
 
+/** `cocoon.publishSealKey`, answered by `cocoon.SealKeyAccepted`. */
+export interface CocoonPublishSealKey {
+  readonly _: 'cocoon.publishSealKey';
+  readonly key: CocoonSealKey;
+}
+
+/** `cocoon.getSealOffers`, answered by `cocoon.SealOffers`. */
+export interface CocoonGetSealOffers {
+  readonly _: 'cocoon.getSealOffers';
+  readonly model_name: string;
+  readonly limit: number;
+}
+
+/** `cocoon.getSealKey`, answered by `cocoon.SealKey`. */
+export interface CocoonGetSealKey {
+  readonly _: 'cocoon.getSealKey';
+  /** 16 bytes. */
+  readonly key_id: Uint8Array;
+}
+
 /** Objects by constructor name. */
 export interface TlObjectByName {
   'tcp.ping': TcpPing;
@@ -1251,6 +1348,12 @@ export interface TlObjectByName {
   'attest.sevSnp': AttestSevSnp;
   'attest.simulated': AttestSimulated;
   'cocoon.choiceExplanation': CocoonChoiceExplanation;
+  'cocoon.sealKey': CocoonSealKey;
+  'cocoon.sealKeyAccepted': CocoonSealKeyAccepted;
+  'cocoon.sealOffer': CocoonSealOffer;
+  'cocoon.sealOffers': CocoonSealOffers;
+  'client.runSealed': ClientRunSealed;
+  'proxy.runSealed': ProxyRunSealed;
 }
 
 /** Functions by constructor name. */
@@ -1280,6 +1383,9 @@ export interface TlFunctionByName {
   'keyManager.getProxyPrivateKeys@2025-12': KeyManagerGetProxyPrivateKeys202512;
   'attest.challenge': AttestChallenge;
   'cocoon.explainChoice': CocoonExplainChoice;
+  'cocoon.publishSealKey': CocoonPublishSealKey;
+  'cocoon.getSealOffers': CocoonGetSealOffers;
+  'cocoon.getSealKey': CocoonGetSealKey;
 }
 
 /** The constructors of each type, as they travel where the type is boxed. */
@@ -1343,6 +1449,12 @@ export interface TlByType {
   'proxy.CancelQuery': ProxyCancelQuery;
   'attest.Evidence': AttestTdx | AttestSevSnp | AttestSimulated;
   'cocoon.ChoiceExplanation': CocoonChoiceExplanation;
+  'cocoon.SealKey': CocoonSealKey;
+  'cocoon.SealKeyAccepted': CocoonSealKeyAccepted;
+  'cocoon.SealOffer': CocoonSealOffer;
+  'cocoon.SealOffers': CocoonSealOffers;
+  'client.RunSealed': ClientRunSealed;
+  'proxy.RunSealed': ProxyRunSealed;
 }
 
 /** The type that the schema gives for the answer of each function. */
@@ -1372,6 +1484,9 @@ export interface TlResultByName {
   'keyManager.getProxyPrivateKeys@2025-12': TlByType['keyManager.PrivateKeys'];
   'attest.challenge': TlByType['attest.Evidence'];
   'cocoon.explainChoice': TlByType['cocoon.ChoiceExplanation'];
+  'cocoon.publishSealKey': TlByType['cocoon.SealKeyAccepted'];
+  'cocoon.getSealOffers': TlByType['cocoon.SealOffers'];
+  'cocoon.getSealKey': TlByType['cocoon.SealKey'];
 }
 
 export interface TlByName extends TlObjectByName, TlFunctionByName {}
