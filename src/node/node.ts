@@ -6,26 +6,15 @@ import { deferred } from '../core/deferred.ts';
 import { AttestationError, NetworkError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import { formatAddress } from '../wire/address.ts';
-import { dial } from '../wire/dial.ts';
-import { openWorkerSession } from '../wire/worker-session.ts';
-import { answerRequest } from './answer-request.ts';
+import { DRAIN_GRACE_MS, openSession } from './open-session.ts';
 import { runUplink } from './uplink.ts';
-import type { NodeAccounts, NodeConnection } from './accounts.ts';
-import type { Engine } from './engine.ts';
+import type { HostPort, SessionOptions, Terms } from './open-session.ts';
 import type { UplinkState } from './uplink.ts';
-import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Sleep } from '../core/retry.ts';
-import type { VerifyPeer } from '../tee/peer.ts';
-import type { AnswerSink } from '../wire/answer.ts';
-import type { TlsIdentity } from '../wire/tls.ts';
-import type { VersionRange } from '../wire/versions.ts';
-import type { WorkerSession, WorkerSessionPort } from '../wire/worker-session.ts';
-
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
+import type { VerifiedPeer } from '../tee/peer.ts';
+import type { Connection } from '../wire/connection.ts';
+import type { WorkerSession } from '../wire/worker-session.ts';
 
 /** A list that changes: the root contract's. */
 export interface ProxySource {
@@ -34,22 +23,17 @@ export interface ProxySource {
   onChange(listener: () => void): () => void;
 }
 
-export interface NodeOptions {
-  readonly engine: Engine;
-  /** Full name: `name@commit:verity`. */
-  readonly model: string;
+export interface NodeOptions extends SessionOptions {
   /** Price in thousandths. */
   readonly coefficient: number;
+  /** Requests at once, 1 to the engine's sequences. Default: all of them. */
+  readonly capacity?: number;
+  /** True: it connects, and takes no work until it is told to. */
+  readonly draining?: boolean;
   /** Worker ports of the proxies. At least one. */
   readonly proxies: readonly HostPort[] | ProxySource;
-  readonly identity: () => TlsIdentity;
-  readonly verifyProxy: VerifyPeer;
-  readonly accounts: NodeAccounts;
-  readonly isTest: boolean;
-  readonly clock: Clock;
   readonly log: Log;
-  /** Other versions of the protocol than all that are known, and faster redials; for tests. */
-  readonly versions?: VersionRange;
+  /** Faster redials; for tests. */
   readonly sleep?: Sleep;
 }
 
@@ -65,64 +49,29 @@ export interface RunningNode {
   states(): ReadonlyMap<string, UplinkState>;
   /** Calls `changed` when no proxy is connected any more (false; also at once when none is now) and when there is one again (true). */
   watch(changed: (connected: boolean) => void): void;
+  /** One entry a proxy of the list, with the verified peer of a connection that is up. */
+  connections(): readonly ProxyConnection[];
+  /** Requests that run now, at all proxies together. */
+  readonly running: number;
+  /** True: the proxies are told to send nothing new, what runs goes on, and what still comes is refused after a moment. */
+  setDraining(draining: boolean): void;
+  /** Thousandths; told to every proxy at once. */
+  setPrice(coefficient: number): void;
+  /** Requests at once, 1 to the engine's sequences. Connections that were told another number are made anew when idle. */
+  setCapacity(requests: number): void;
   /** Ends the uplinks and frees the engine. Idempotent. */
   close(): Promise<void>;
 }
 
-function sessionPort(options: NodeOptions, account: NodeConnection): WorkerSessionPort {
-  const deps = { engine: options.engine, clock: options.clock, multipliers: () => options.accounts.multipliers() };
-  return {
-    checkProxy: (offer, signal) => account.checkProxy(offer, signal),
-    compared: (status, agreed) => account.compared(status, agreed),
-    paymentStatus: (status) => account.paymentStatus(status),
-    requestPayment: (payment) => account.requestPayment(payment),
-    run: async (request, sink, signal) => {
-      account.begin();
-      await answerRequest(deps, request, countingSink(sink, account), signal);
-    },
-  };
-}
-
-/** The same sink; what the final message says is what was earned. */
-const countingSink = (sink: AnswerSink, account: NodeConnection): AnswerSink => ({
-  head: (head) => sink.head(head),
-  part: (bytes) => sink.part(bytes),
-  end: (info, bytes) => {
-    account.delivered(info.tokens);
-    return sink.end(info, bytes);
-  },
-  fail: (code, message, info) => {
-    if (info !== undefined) account.delivered(info.tokens);
-    return sink.fail(code, message, info);
-  },
-});
-
-async function openSession(options: NodeOptions, proxy: HostPort, proxyCount: number, signal: AbortSignal): Promise<WorkerSession> {
-  const connection = await dial({ ...proxy, identity: options.identity, verifyPeer: options.verifyProxy, signal });
-  const stop = (): void => connection.close(abortError(signal));
-  signal.addEventListener('abort', stop, { once: true });
-  const account = options.accounts.open();
-  void connection.closed.then(() => account.close());
-  void account.failed.then((error) => connection.close(error));
-  try {
-    const session = await openWorkerSession(connection, sessionPort(options, account), {
-      ownerAddress: options.accounts.ownerAddress,
-      model: options.model,
-      coefficient: options.coefficient,
-      isTest: options.isTest,
-      proxyCount,
-      maxActiveRequests: options.engine.info().sequences,
-      isDisabled: () => account.blocked,
-      ...(options.versions !== undefined && { versions: options.versions }),
-    });
-    // A proxy that owes too much is told not to choose this node; one that chooses it all the same is refused.
-    const tell = (blocked: boolean): void => { session.setDisabled(blocked).catch(() => undefined); };
-    account.onBlocked(tell);
-    tell(account.blocked);
-    return session;
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
+/** A proxy as this node sees it. */
+export interface ProxyConnection {
+  /** `host:port` as listed. */
+  readonly address: string;
+  readonly state: UplinkState;
+  /** Null while there is no connection. */
+  readonly peer: VerifiedPeer | null;
+  /** Milliseconds until the proxy answered a ping. Null without a connection; rejects when it ends meanwhile. */
+  ping(): Promise<number> | null;
 }
 
 /** Starts the uplinks; returns at once. The engine is the node's from then on. */
@@ -135,11 +84,17 @@ interface Uplink {
   readonly controller: AbortController;
   readonly over: Promise<void>;
   state: UplinkState;
-  /** What the proxy was told: the capacity is split by it. */
+  /** What the proxy was told: how many proxies share the capacity, and the capacity. 0: nothing yet. */
   toldCount: number;
+  toldCapacity: number;
+  /** Of the state `ready`, and how its proxy is told whether it may choose this node. */
+  connection: Connection | null;
+  tell(): void;
   /** True: its connection ends as soon as nothing runs. */
   draining: boolean;
 }
+
+const NOT_CONNECTED: Pick<Uplink, 'connection' | 'tell'> = { connection: null, tell: () => undefined };
 
 class Uplinks implements RunningNode {
   readonly ended: Promise<CocoonError | null>;
@@ -149,12 +104,14 @@ class Uplinks implements RunningNode {
   readonly #over = deferred<CocoonError | null>();
   readonly #uplinks = new Map<string, Uplink>();
   readonly #unlisten: () => void;
+  readonly #terms: Terms;
   #connected = false;
   #changed: (connected: boolean) => void = () => {};
   #closing: Promise<void> | null = null;
 
   constructor(options: NodeOptions) {
     this.#options = options;
+    this.#terms = { coefficient: options.coefficient, capacity: options.capacity ?? options.engine.info().sequences, draining: options.draining ?? false, refuseFromMs: 0 };
     this.ended = this.#over.promise;
     this.#ready.promise.catch(() => {}); // who does not wait for it is not told; `ended` has the error too
     void this.ended.then((error) => this.#ready.reject(error ?? new NetworkError('E_CLOSED', 'the node was stopped')));
@@ -169,6 +126,39 @@ class Uplinks implements RunningNode {
 
   states(): ReadonlyMap<string, UplinkState> {
     return new Map([...this.#uplinks].map(([name, { state }]) => [name, state]));
+  }
+
+  connections(): readonly ProxyConnection[] {
+    return [...this.#uplinks].map(([address, { state, connection }]) => ({
+      address, state, peer: connection?.peer ?? null, ping: () => connection?.ping() ?? null,
+    }));
+  }
+
+  get running(): number {
+    return this.#sessions().reduce((sum, { runningRequests }) => sum + runningRequests, 0);
+  }
+
+  setDraining(draining: boolean): void {
+    if (draining && !this.#terms.draining) this.#terms.refuseFromMs = performance.now() + DRAIN_GRACE_MS;
+    this.#terms.draining = draining;
+    for (const uplink of this.#uplinks.values()) uplink.tell();
+  }
+
+  setPrice(coefficient: number): void {
+    if (coefficient === this.#terms.coefficient) return;
+    this.#terms.coefficient = coefficient;
+    for (const session of this.#sessions()) session.setCoefficient(coefficient).catch(() => undefined);
+  }
+
+  setCapacity(requests: number): void {
+    const most = this.#options.engine.info().sequences;
+    if (!Number.isSafeInteger(requests) || requests < 1 || requests > most) throw new RangeError(`expected 1 to ${most} requests at once, got ${requests}`);
+    this.#terms.capacity = requests;
+    this.#share();
+  }
+
+  #sessions(): WorkerSession[] {
+    return [...this.#uplinks.values()].flatMap(({ state }) => (state.kind === 'ready' ? [state.session] : []));
   }
 
   watch(listener: (connected: boolean) => void): void {
@@ -202,10 +192,11 @@ class Uplinks implements RunningNode {
     this.#share();
   }
 
-  /** Proxies that were told another share of the capacity than is theirs now are connected to anew. */
+  /** Proxies that were told another share of the capacity than is theirs now, or another capacity, are connected to anew. */
   #share(): void {
     for (const uplink of this.#uplinks.values()) {
-      if (!uplink.draining && uplink.toldCount !== 0 && uplink.toldCount !== this.#count()) this.#drain(uplink, false);
+      const { draining, toldCount, toldCapacity } = uplink;
+      if (!draining && toldCount !== 0 && (toldCount !== this.#count() || toldCapacity !== this.#terms.capacity)) this.#drain(uplink, false);
     }
   }
 
@@ -220,15 +211,20 @@ class Uplinks implements RunningNode {
     const ports = {
       open: (attempt: AbortSignal) => {
         uplink.toldCount = this.#count();
-        return openSession(this.#options, proxy, uplink.toldCount, attempt);
+        uplink.toldCapacity = this.#terms.capacity;
+        return openSession(this.#options, proxy, uplink.toldCount, this.#terms, attempt, {
+          isLeaving: () => uplink.draining,
+          opened: (connection, tell) => Object.assign(uplink, { connection, tell }),
+        });
       },
       log, ...(sleep !== undefined && { sleep }),
     };
     const uplink: Uplink = {
-      proxy, controller, state: { kind: 'connecting' }, toldCount: 0, draining: false,
+      proxy, controller, state: { kind: 'connecting' }, toldCount: 0, toldCapacity: 0, draining: false, ...NOT_CONNECTED,
       // In a later turn, so that all proxies of a list are counted before the first is told how many there are.
       over: Promise.resolve().then(() => runUplink(name, ports, signal, (state) => {
         uplink.state = state;
+        if (state.kind !== 'ready') Object.assign(uplink, NOT_CONNECTED);
         this.#told();
       })).then(() => this.#left(name, uplink)),
     };
@@ -265,7 +261,7 @@ class Uplinks implements RunningNode {
     uplink.draining = true;
     const { session } = state;
     const endsMs = performance.now() + DRAIN_MS;
-    session.setDisabled(true).catch(() => undefined);
+    uplink.tell();
     const look = (): void => {
       if (session.runningRequests > 0 && performance.now() < endsMs && !this.#controller.signal.aborted) return;
       clearInterval(timer);
