@@ -3,11 +3,11 @@
 // it, a proxy that the port refuses, a version that was not offered,
 // answers out of order and final messages without final info; a connection that ends fails every running request at once.
 import { abortError } from '../core/deadline.ts';
-import { asCocoonError, NetworkError, RemoteError } from '../core/errors.ts';
-import type { CocoonError } from '../core/errors.ts';
-import type { FinalInfo, HttpHead } from './answer.ts';
+import { asCocoonError, CocoonError, NetworkError, RemoteError } from '../core/errors.ts';
+import type { FinalInfo, HttpHead, TokensUsed } from './answer.ts';
 import { readClientAnswer } from './answer-codec.ts';
 import { createAsking, nextHopSeconds } from './asking.ts';
+import type { Asked } from './asking.ts';
 import type { Connection, TlPacket } from './connection.ts';
 import { challengePeer } from './fresh-attestation.ts';
 import { MAX_FRAME_BYTES } from './framing.ts';
@@ -21,7 +21,8 @@ import {
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
-import type { AnswerProof, NodeTarget, SealTarget } from './sealed.ts';
+import { fromSealKey, fromSealOffers, toClientRun } from './sealed-codec.ts';
+import type { AnswerProof, NodeTarget, SealedBytes, SealedFields, SealKey, SealOffer, SealTarget } from './sealed.ts';
 import type { ClientConnectedToProxy } from './tl/types.ts';
 import { acceptedVersion, capabilitiesOf, CLIENT_VERSIONS, VERSION_FLAG } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
@@ -107,6 +108,23 @@ export interface ModelListing {
   readonly workers: readonly WorkerInstance[] | null;
 }
 
+/** A request that is sealed to one node already, but for its id. */
+export interface SealedAsk {
+  /** Seals for this id (32 bytes); called once, when the request is sent. */
+  seal(requestId: Uint8Array): SealedFields & SealedBytes;
+  /** Bytes of `sealed` that `seal` will give, and tokens of all answers together: what the request may cost. */
+  readonly sealedBytes: number;
+  readonly maxTokens: number;
+  readonly maxCoefficient: number;
+  /** The answer comes while it is made: only for what the proxy learns of its nodes' speeds. */
+  readonly streamed: boolean;
+  /** Own deadline for the whole answer. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Asked at the end of the answer: what the node itself has counted, authenticated; null where that is not known. */
+  counted(): TokensUsed | null;
+}
+
 export interface ClientSession {
   readonly version: number;
   readonly capabilities: Capabilities;
@@ -130,10 +148,21 @@ export interface ClientSession {
   close(reason?: CocoonError): void;
 }
 
+/** A session over one connection; with a proxy of version 8 and up it also carries what was sealed to a node (SPEC.md section 10). */
+export interface WireSession extends ClientSession {
+  /** As `ask`; parts are opaque. Throws E_INTERNAL below version 8. */
+  askSealed(request: SealedAsk): AsyncGenerator<AnswerEvent, void, undefined>;
+  /** Nodes of a model with keys, in the proxy's order of preference, nothing of them verified; none below version 8. Rejects as other queries. */
+  sealOffers(model: string, limit: number, signal?: AbortSignal): Promise<SealOffer[]>;
+  /** What vouches for a key that was offered. RemoteError 651: it is over, or its node has gone. */
+  sealKey(keyId: Uint8Array, signal?: AbortSignal): Promise<SealKey>;
+}
+
 const DEFAULT_LONG_AUTH_MS = 300_000;
 /** How long a request given up may wait for the proxy's confirmation; only its id is kept meanwhile. */
 const CANCEL_GRACE_MS = 5_000;
 const MODELS_TIMEOUT_MS = 10_000;
+const SEAL_TIMEOUT_MS = 10_000;
 const KEY_BYTES = 32;
 const ENABLE_DEBUG_FLAG = 1;
 const PUBLIC_KEY_FLAG = 2;
@@ -142,7 +171,7 @@ const PUBLIC_KEY_FLAG = 2;
  * Makes the handshake over a fresh connection and takes the connection over. Rejects with the port's error, RemoteError (the proxy
  * refused), E_TIMEOUT, E_PROTOCOL or E_CLOSED; the connection is then closed.
  */
-export async function openClientSession(connection: Connection, port: ClientSessionPort, options: ClientSessionOptions): Promise<ClientSession> {
+export async function openClientSession(connection: Connection, port: ClientSessionPort, options: ClientSessionOptions): Promise<WireSession> {
   const { timers = systemTimers, random = defaultRandom, versions = CLIENT_VERSIONS } = options;
   const closed = closeController(connection).signal;
   let receive: (packet: TlPacket) => void = () => undefined; // nothing is expected before Ready
@@ -245,7 +274,8 @@ function readySession(connection: Connection, port: ClientSessionPort, offer: Pr
     }
   };
 
-  const session: ClientSession = {
+  const queryOptions = (signal: AbortSignal | undefined) => ({ timeoutMs: SEAL_TIMEOUT_MS, ...(signal !== undefined && { signal }) });
+  const session: WireSession = {
     version: offer.version,
     capabilities,
     offer,
@@ -255,22 +285,18 @@ function readySession(connection: Connection, port: ClientSessionPort, offer: Pr
     closed: connection.closed,
     async *ask(request) {
       if (request.signal?.aborted === true) throw abortError(request.signal);
-      const asked = asking.start((id) => runMessage(request, id, capabilities, options.minConfigVersion()), request.timeoutMs, request.signal);
-      try {
-        for (;;) {
-          const event = await asked.queue.next();
-          if (event.kind !== 'end') {
-            yield event;
-            continue;
-          }
-          if (event.bytes.byteLength > 0) yield { kind: 'part', bytes: event.bytes };
-          yield { kind: 'end', info: event.info };
-          return;
-        }
-      } finally {
-        asked.giveUp(new NetworkError('E_CLOSED', 'answer was not read to its end'));
-      }
+      yield* eventsOf(asking.start((id) => runMessage(request, id, capabilities, options.minConfigVersion()), request.timeoutMs, request.signal));
     },
+    async *askSealed(request) {
+      if (!capabilities.sealing) throw new CocoonError('E_INTERNAL', `sealed request to a proxy of protocol version ${offer.version}`);
+      if (request.signal?.aborted === true) throw abortError(request.signal);
+      yield* eventsOf(asking.start((id) => toClientRun(id, request.seal(id), request.streamed), request.timeoutMs, request.signal));
+    },
+    async sealOffers(model, limit, signal) {
+      if (!capabilities.sealing) return [];
+      return fromSealOffers(await ask(connection, { _: 'cocoon.getSealOffers', model_name: model, limit }, 'cocoon.sealOffers', queryOptions(signal)));
+    },
+    sealKey: async (keyId, signal) => fromSealKey(await ask(connection, { _: 'cocoon.getSealKey', key_id: keyId }, 'cocoon.sealKey', queryOptions(signal))),
     models: (signal) => listModels(connection, signal),
     sealTargets: async () => [],
     updatePaymentStatus,
@@ -280,6 +306,24 @@ function readySession(connection: Connection, port: ClientSessionPort, offer: Pr
     },
   };
   return { session, receive };
+}
+
+/** What comes of one request; leaving the loop gives it up. */
+async function* eventsOf(asked: Asked): AsyncGenerator<AnswerEvent, void, undefined> {
+  try {
+    for (;;) {
+      const event = await asked.queue.next();
+      if (event.kind !== 'end') {
+        yield event;
+        continue;
+      }
+      if (event.bytes.byteLength > 0) yield { kind: 'part', bytes: event.bytes };
+      yield { kind: 'end', info: event.info };
+      return;
+    }
+  } finally {
+    asked.giveUp(new NetworkError('E_CLOSED', 'answer was not read to its end'));
+  }
 }
 
 /** `client.runQueryEx`, or `client.runQuery` for a proxy of version 0. */

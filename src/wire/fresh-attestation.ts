@@ -43,12 +43,26 @@ export async function challengePeer(connection: Connection, options: ChallengeOp
 }
 
 function answerOf(answer: TlObject, remoteAddress: string): FreshAnswer {
-  // Copies, because evidence is kept for as long as the connection and longer than the frame it came in.
+  switch (answer._) {
+    case 'attest.tdx': case 'attest.sevSnp': case 'attest.simulated': return fromEvidence(answer);
+    default: throw new NetworkError('E_PROTOCOL', `${remoteAddress} answered ${answer._}, expected fresh evidence`);
+  }
+}
+
+/** Evidence as it came, copied: it is kept for longer than the frame it came in. Sizes are the verifier's to check. */
+export function fromEvidence(answer: TlByType['attest.Evidence']): FreshAnswer {
   switch (answer._) {
     case 'attest.tdx': return { evidence: { family: 'tdx', quote: answer.quote.slice() }, gpus: answer.gpus.slice() };
     case 'attest.sevSnp': return { evidence: { family: 'sev-snp', report: answer.report.slice(), vek: answer.vek.slice() }, gpus: answer.gpus.slice() };
     case 'attest.simulated': return { evidence: { family: 'simulated', evidence: answer.evidence.slice() }, gpus: answer.gpus.slice() };
-    default: throw new NetworkError('E_PROTOCOL', `${remoteAddress} answered ${answer._}, expected fresh evidence`);
+  }
+}
+
+export function toEvidence({ evidence, gpus }: FreshAnswer): TlByType['attest.Evidence'] {
+  switch (evidence.family) {
+    case 'tdx': return { _: 'attest.tdx', quote: evidence.quote, gpus };
+    case 'sev-snp': return { _: 'attest.sevSnp', report: evidence.report, vek: evidence.vek, gpus };
+    case 'simulated': return { _: 'attest.simulated', evidence: evidence.evidence, gpus };
   }
 }
 
@@ -69,11 +83,6 @@ export class Responder {
     const attest = channel?.attest ?? null;
     if (channel === undefined || attest === null) throw new RemoteError(PROTOCOL_VIOLATION, 'this side has no evidence to show');
     const late = (): RemoteError => new RemoteError(NOT_READY, 'fresh evidence was not there in time');
-    const { evidence, gpus } = await withDeadline((inner) => attest({ nonce: nonce.slice(), exporter: channel.exporter }, inner), { timeoutMs, signal, late });
-    switch (evidence.family) {
-      case 'tdx': return { _: 'attest.tdx', quote: evidence.quote, gpus };
-      case 'sev-snp': return { _: 'attest.sevSnp', report: evidence.report, vek: evidence.vek, gpus };
-      case 'simulated': return { _: 'attest.simulated', evidence: evidence.evidence, gpus };
-    }
+    return toEvidence(await withDeadline((inner) => attest({ nonce: nonce.slice(), exporter: channel.exporter }, inner), { timeoutMs, signal, late }));
   }
 }

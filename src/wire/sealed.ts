@@ -1,32 +1,41 @@
 // What is said on the wire about sealing prompts to one node (SPEC.md section 10), free of constructors: a node's key and what
 // vouches for it, the fields that travel beside a sealed request, and what a client learns of a node that it has verified.
+import type { FreshAnswer } from '../tee/fresh-attestation.ts';
 import type { EvidenceKind } from '../tee/peer.ts';
 
-/** A node's key record and what it is believed by; nothing of it is verified on the way. */
-export interface SealKey {
-  /** DER of the node's attested certificate: its evidence is in it. */
-  readonly certificate: Uint8Array;
+/** A node's key record; nothing of it is verified on the way. */
+export interface SignedRecord {
   /** Key record (SPEC.md section 4). */
   readonly record: Uint8Array;
   /** 64 bytes. */
   readonly signature: Uint8Array;
 }
 
+/** A key record and what it is believed by. */
+export interface SealKey extends SignedRecord {
+  /** DER of the node's attested certificate: its evidence is in it. */
+  readonly certificate: Uint8Array;
+  /** Evidence made for this record. */
+  readonly evidence: FreshAnswer;
+}
+
 /** A node that a proxy offers for a sealed request, in the proxy's own words. */
-export interface SealOffer extends SealKey {
+export interface SealOffer extends SignedRecord {
   /** Price in thousandths. */
   readonly coefficient: number;
+  /** Requests that run there now, and that fit. */
   readonly running: number;
   readonly capacity: number;
 }
 
-/** Beside a sealed request; all but the request's id, which the session gives (SPEC.md section 5). */
+/** What travels beside a sealed request from the client; the request's id is the session's (SPEC.md section 5). */
 export interface SealedFields {
   /** 16 bytes; names the node too. */
   readonly keyId: Uint8Array;
   readonly suite: { readonly kem: number; readonly kdf: number; readonly aead: number };
   readonly paramsVersion: number;
   readonly model: string;
+  /** Of all answers together. */
   readonly maxTokens: number;
   /** Thousandths. */
   readonly maxCoefficient: number;
@@ -34,6 +43,27 @@ export interface SealedFields {
   /** Milliseconds since the Unix epoch, by the client's clock. */
   readonly timestampMs: number;
 }
+
+/** What only the two ends can read. */
+export interface SealedBytes {
+  /** Encapsulated key. */
+  readonly enc: Uint8Array;
+  readonly sealed: Uint8Array;
+}
+
+/** A sealed request as a proxy, and then the node, gets it. */
+export interface SealedRun extends SealedFields, SealedBytes {
+  /** Chosen by the client, 32 bytes. */
+  readonly requestId: Uint8Array;
+  /** The client's contract, as this proxy has told the client. */
+  readonly clientContract: string;
+}
+
+/** Largest of each that is taken from a peer. */
+export const MAX_CERTIFICATE_BYTES = 65_536;
+export const MAX_ENC_BYTES = 2_048;
+/** Nodes that one answer offers at most. */
+export const MAX_OFFERS = 16;
 
 /** Which nodes a request may be sealed to; without members: any. */
 export interface NodeTarget {
