@@ -14,6 +14,9 @@ import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, RequestPayment, WorkerType } from './peer-info.ts';
 import { BASE_FLAG, toPaymentFields, toProxyParams, toSignedPayment, toWorkerType, toWorkerTypeV2 } from './peer-info-codec.ts';
 import { ERROR, failureOf, NOT_READY, PROTOCOL_VIOLATION, UNSPECIFIED } from './remote-codes.ts';
+import { fromClientRun, toSealKey, toSealOffers } from './sealed-codec.ts';
+import { MAX_OFFERS } from './sealed.ts';
+import type { SealedRun, SealKey, SealOffer } from './sealed.ts';
 import { createServing } from './serving.ts';
 import type { Serving } from './serving.ts';
 import {
@@ -22,7 +25,7 @@ import {
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 import type {
-  ClientAuthorizeWithProxyLong, ClientAuthorizeWithProxyShort, ClientConnectToProxy, ClientRunQuery, ClientRunQueryEx, TlFunction, TlObject,
+  ClientAuthorizeWithProxyLong, ClientAuthorizeWithProxyShort, ClientConnectToProxy, ClientRunQuery, ClientRunQueryEx, ClientRunSealed, TlFunction, TlObject,
 } from './tl/types.ts';
 import { capabilitiesOf, chooseVersion, offeredRange, PROXY_VERSIONS } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
@@ -53,8 +56,10 @@ export interface ClientRequest {
   /** Chosen by the client, 32 bytes. */
   readonly id: Uint8Array;
   readonly model: string;
-  /** Boxed `http.request`, not parsed. */
+  /** Boxed `http.request`, not parsed; of a sealed request the sealed bytes. */
   readonly query: Uint8Array;
+  /** For the one node whose key it names; absent for a request that any node may answer. */
+  readonly sealed?: { readonly run: SealedRun; readonly streamed: boolean };
   readonly maxCoefficient: number;
   readonly maxTokens: number;
   /** What the client allows for the whole answer; the acceptor aborts and answers 652 after it. */
@@ -78,6 +83,10 @@ export interface AdmittedClient {
   authorize(method: AuthMethod, signal: AbortSignal): Promise<PaymentStatus>;
   paymentStatus(): PaymentStatus | Promise<PaymentStatus>;
   workerTypes(): readonly WorkerType[] | Promise<readonly WorkerType[]>;
+  /** Nodes of a model that a request may be sealed to, best first, at most `limit`; from version 8 on. */
+  sealOffers?(model: string, limit: number): readonly SealOffer[];
+  /** What vouches for a key (16 bytes) that was offered. Throws RemoteError 651 for one that is over. */
+  sealKey?(keyId: Uint8Array): SealKey;
   /** Answers one request through `sink`. Rejecting answers with that error; `signal` fires on cancellation, time-out and close. */
   run(request: ClientRequest, sink: AnswerSink, signal: AbortSignal): Promise<void>;
 }
@@ -209,6 +218,15 @@ class ClientAcceptor implements ClientLink {
         return this.#responder.answer(query, this.#options.connectTimeoutMs ?? DEFAULT_HANDSHAKE_MS, this.#closing.signal);
       case 'client.updatePaymentStatus': return { _: 'client.paymentStatus', ...toPaymentFields(await this.#ready().paymentStatus()) };
       case 'client.getWorkerTypesV2': return { _: 'client.workerTypesV2', types: (await this.#ready().workerTypes()).map(toWorkerTypeV2) };
+      case 'cocoon.getSealOffers': {
+        const limit = Math.min(MAX_OFFERS, Math.max(0, query.limit));
+        return toSealOffers(this.#sealing().sealOffers?.(query.model_name, limit) ?? []);
+      }
+      case 'cocoon.getSealKey': {
+        const key = this.#sealing().sealKey?.(query.key_id);
+        if (key === undefined) throw lostPromise();
+        return toSealKey(key);
+      }
       case 'client.getWorkerTypes': return { _: 'client.workerTypes', types: (await this.#ready().workerTypes()).map(toWorkerType) };
       default:
         if (query._.startsWith('worker.')) throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non worker');
@@ -233,6 +251,11 @@ class ClientAcceptor implements ClientLink {
       throw new RemoteError(PROTOCOL_VIOLATION, 'client request from non-ready connection');
     }
     return this.#client;
+  }
+
+  #sealing(): AdmittedClient {
+    if (!this.#capabilities.sealing) throw lostPromise();
+    return this.#ready();
   }
 
   async #connect({ params, min_config_version }: ClientConnectToProxy): Promise<TlObject> {
@@ -293,7 +316,10 @@ class ClientAcceptor implements ClientLink {
     if (this.#phase !== 'ready' || this.#client === null) return; // ignored silently (WIRE.md section 9.2)
     switch (packet._) {
       case 'client.runQuery': case 'client.runQueryEx':
-        this.#run(this.#client, packet);
+        this.#run(this.#client, packet, packet._ === 'client.runQueryEx', (id) => plainRequest(id, packet));
+        break;
+      case 'client.runSealed':
+        if (this.#capabilities.sealing) this.#run(this.#client, packet, true, (id, client) => sealedRequest(id, packet, client));
         break;
       case 'client.cancelQuery':
         if (this.#capabilities.cancellation) this.#serving.cancel(packet.request_id);
@@ -302,22 +328,17 @@ class ClientAcceptor implements ClientLink {
     }
   }
 
-  #run(client: AdmittedClient, packet: ClientRunQuery | ClientRunQueryEx): void {
+  #run(client: AdmittedClient, packet: { readonly request_id: Uint8Array }, ex: boolean, requestOf: (id: Uint8Array, client: AdmittedClient) => ClientRequest | string): void {
     const id = packet.request_id;
     if (!this.#serving.isFree(id)) {
       this.close(new NetworkError('E_PROTOCOL', 'client sent a request with the id of one that is running'));
       return;
     }
-    const ex = packet._ === 'client.runQueryEx';
     const encoder = clientAnswers(id, { ex, times: this.#capabilities.times });
-    const request: ClientRequest = {
-      id, model: packet.model_name, query: packet.query, maxCoefficient: packet.max_coefficient, maxTokens: packet.max_tokens,
-      timeoutMs: packet.timeout * 1000, minConfigVersion: packet.min_config_version,
-      enableDebug: ex && packet.enable_debug === true, publicKey: ex ? keyOrNull(packet.public_key) : null,
-    };
-    const refusal = this.#refusalOf(request);
-    if (refusal !== null) {
-      this.#connection.send(encoder.error(PROTOCOL_VIOLATION, refusal, NO_INFO, false)).catch(() => undefined); // a lost connection tells the client
+    const request = requestOf(id, client);
+    const refusal = typeof request === 'string' ? request : this.#refusalOf(request);
+    if (refusal !== null || typeof request === 'string') {
+      this.#connection.send(encoder.error(PROTOCOL_VIOLATION, refusal ?? '', NO_INFO, false)).catch(() => undefined); // a lost connection tells the client
       return;
     }
     this.#serving.start(id, request.timeoutMs, encoder, async (sink, signal) => client.run(request, sink, signal));
@@ -328,6 +349,26 @@ class ClientAcceptor implements ClientLink {
     if (maxTokens < 0) return `max_tokens is ${maxTokens}, expected 0 or more`;
     return maxCoefficient < 0 ? `max_coefficient is ${maxCoefficient}, expected 0 or more` : null;
   }
+}
+
+function plainRequest(id: Uint8Array, packet: ClientRunQuery | ClientRunQueryEx): ClientRequest {
+  const ex = packet._ === 'client.runQueryEx';
+  return {
+    id, model: packet.model_name, query: packet.query, maxCoefficient: packet.max_coefficient, maxTokens: packet.max_tokens,
+    timeoutMs: packet.timeout * 1000, minConfigVersion: packet.min_config_version,
+    enableDebug: ex && packet.enable_debug === true, publicKey: ex ? keyOrNull(packet.public_key) : null,
+  };
+}
+
+/** Why it is refused, for one with a number out of range. */
+function sealedRequest(id: Uint8Array, packet: ClientRunSealed, { clientContractAddress }: AdmittedClient): ClientRequest | string {
+  const sealed = fromClientRun(packet, clientContractAddress);
+  if (sealed === null) return 'sealed request has a number out of range';
+  const { run } = sealed;
+  return {
+    id, model: run.model, query: run.sealed, sealed, maxCoefficient: run.maxCoefficient, maxTokens: run.maxTokens,
+    timeoutMs: run.timeoutMs, minConfigVersion: run.paramsVersion, enableDebug: false, publicKey: null,
+  };
 }
 
 /** Constant time; false where the client has no secret. */

@@ -15,13 +15,15 @@ import { MAX_FRAME_BYTES } from './framing.ts';
 import type { PaymentStatus, ProxyIdentity, WorkerRequestPayment } from './peer-info.ts';
 import { counter, toPaymentFields, toProxyParams, toSignedPayment } from './peer-info-codec.ts';
 import { failureOf, NOT_READY, PROTOCOL_VIOLATION } from './remote-codes.ts';
+import { fromSealKey } from './sealed-codec.ts';
+import type { SealKey } from './sealed.ts';
 import {
   bounded, closeController, DEFAULT_HANDSHAKE_MS, DEFAULT_MAX_QUEUED_BYTES, defaultRandom, incomplete, lostPromise, sendOver, wrongConstructor,
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
 import type {
-  TlFunction, TlObject, WorkerCompareBalanceWithProxy, WorkerConnectToProxy, WorkerExtendedCompareBalanceWithProxy,
+  CocoonSealKey, TlFunction, TlObject, WorkerCompareBalanceWithProxy, WorkerConnectToProxy, WorkerExtendedCompareBalanceWithProxy,
 } from './tl/types.ts';
 import { capabilitiesOf, PROXY_VERSIONS } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
@@ -73,6 +75,8 @@ export interface AdmittedWorker {
   roundTrip?(ms: number): void;
   /** Why this worker was or was not chosen, as JSON text; from version 7 on. Tells nothing about any other worker but ranks and medians. */
   explain?(): string;
+  /** The worker's key for sealed requests; from version 8 on. Throws RemoteError to refuse it; the connection stays. */
+  sealKey?(key: SealKey): void;
 }
 
 /** The decisions that the acceptor leaves to the proxy. RemoteError gives the peer its code and text; then the connection closes. */
@@ -104,6 +108,8 @@ const DEFAULT_CANCEL_GRACE_MS = 5_000;
 const ROUND_TRIP_EVERY_MS = 15_000;
 /** A worker may ask for an explanation this often: each one looks at all nodes of its model. */
 const EXPLAIN_EVERY_MS = 1_000;
+/** A worker makes a new key twice an hour, and may have to tell it again. */
+const PUBLISH_EVERY_MS = 1_000;
 /** What the comparison says when the extended one is to follow; any number but 0 does. */
 const NOT_AGREED = 1;
 
@@ -131,6 +137,7 @@ class WorkerAcceptor implements WorkerLink {
   #disabled = true;
   #announced = false;
   #explainFromMs = 0;
+  #publishFromMs = 0;
   #stopStepTimer: () => void = () => undefined;
 
   constructor(connection: Connection, gate: WorkerGate, options: WorkerAcceptorOptions) {
@@ -220,6 +227,7 @@ class WorkerAcceptor implements WorkerLink {
         if (this.#phase !== 'ready' || this.#worker === null) throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non-ready connection');
         return { _: 'worker.paymentStatus', ...toPaymentFields(await this.#worker.paymentStatus()) };
       case 'cocoon.explainChoice': return this.#explain();
+      case 'cocoon.publishSealKey': return this.#publish(query.key);
       default:
         if (query._.startsWith('client.')) throw new RemoteError(PROTOCOL_VIOLATION, 'client request from non client');
         throw lostPromise();
@@ -235,6 +243,16 @@ class WorkerAcceptor implements WorkerLink {
     const json = new TextEncoder().encode(this.#worker.explain());
     if (json.length > MAX_EXPLANATION_BYTES) throw new CocoonError('E_INTERNAL', `explanation has ${json.length} bytes, expected at most ${MAX_EXPLANATION_BYTES}`);
     return { _: 'cocoon.choiceExplanation', json };
+  }
+
+  #publish(key: CocoonSealKey): TlObject {
+    if (this.#capabilities?.sealing !== true || this.#worker?.sealKey === undefined) throw lostPromise();
+    if (this.#phase !== 'ready') throw new RemoteError(PROTOCOL_VIOLATION, 'worker request from non-ready connection');
+    const nowMs = performance.now();
+    if (nowMs < this.#publishFromMs) throw new RemoteError(NOT_READY, 'keys are taken once a second');
+    this.#publishFromMs = nowMs + PUBLISH_EVERY_MS;
+    this.#worker.sealKey(fromSealKey(key));
+    return { _: 'cocoon.sealKeyAccepted' };
   }
 
   /** A step of the handshake, allowed in one state only: whatever goes wrong is told to the worker, then the connection closes. */

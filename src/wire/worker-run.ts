@@ -9,6 +9,8 @@ import type { TlPacket } from './connection.ts';
 import { toSignedPayment } from './peer-info-codec.ts';
 import { FAILURE, failureOf, NOT_READY } from './remote-codes.ts';
 import type { RemoteFailure } from './remote-codes.ts';
+import { toWorkerRun } from './sealed-codec.ts';
+import type { SealedRun } from './sealed.ts';
 import type { Capabilities } from './versions.ts';
 
 const KEY_BYTES = 32;
@@ -26,6 +28,8 @@ export interface RunRequest {
   readonly enableDebug: boolean;
   /** 32 bytes, for workers of version 3 on; zeroes when absent. */
   readonly privateKey?: Uint8Array;
+  /** Sealed to this worker, for workers of version 8 on; `query` counts for nothing then. */
+  readonly sealed?: SealedRun;
 }
 
 /** How a request ended. The promise that carries it resolves when the worker's slot is free again. */
@@ -38,12 +42,13 @@ export interface RunOutcome {
   readonly info: FinalInfo | null;
 }
 
-/** `proxy.runQueryEx`, or `proxy.runQuery` for a worker of version 0. */
+/** `proxy.runSealed`, `proxy.runQueryEx`, or `proxy.runQuery` for a worker of version 0. */
 export function runMessage(request: RunRequest, requestId: Uint8Array, capabilities: Capabilities): TlPacket {
-  const base = {
-    query: request.query, signed_payment: toSignedPayment(request.signedPayment), coefficient: BigInt(request.coefficient),
-    timeout: nextHopSeconds(request.timeoutMs), request_id: requestId,
+  const hop = {
+    signed_payment: toSignedPayment(request.signedPayment), coefficient: BigInt(request.coefficient), timeout: nextHopSeconds(request.timeoutMs),
   };
+  if (request.sealed !== undefined) return toWorkerRun(requestId, request.sealed, hop);
+  const base = { query: request.query, ...hop, request_id: requestId };
   if (!capabilities.exAnswers) return { _: 'proxy.runQuery', ...base };
   return {
     _: 'proxy.runQueryEx', ...base,

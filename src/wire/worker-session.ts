@@ -19,7 +19,9 @@ import {
 } from './session-common.ts';
 import { systemTimers } from './timers.ts';
 import type { Timers } from './timers.ts';
-import type { ProxyRunQuery, ProxyRunQueryEx } from './tl/types.ts';
+import { fromWorkerRun, toSealKey } from './sealed-codec.ts';
+import type { SealedRun, SealKey } from './sealed.ts';
+import type { ProxyRunQuery, ProxyRunQueryEx, ProxyRunSealed } from './tl/types.ts';
 import { acceptedVersion, capabilitiesOf, VERSION_FLAG, WORKER_VERSIONS } from './versions.ts';
 import type { Capabilities, VersionRange } from './versions.ts';
 
@@ -43,8 +45,10 @@ export interface WorkerBalance {
 export interface WorkerRequest {
   /** Of this hop, 32 bytes. */
   readonly id: Uint8Array;
-  /** Boxed `http.request`, not parsed. */
+  /** Boxed `http.request`, not parsed; empty for a sealed request. */
   readonly query: Uint8Array;
+  /** Sealed to a key of this worker, which alone says what is asked; absent for a request in the clear. */
+  readonly sealed?: SealedRun;
   readonly signedPayment: Uint8Array | null;
   /** Price agreed for this request, in thousandths. */
   readonly coefficient: bigint;
@@ -107,6 +111,8 @@ export interface WorkerSession {
   updatePaymentStatus(): Promise<PaymentStatus>;
   /** Why the proxy did or did not choose this worker: JSON text of at most MAX_EXPLANATION_BYTES. Null below version 7. Rejects as other queries. */
   explainChoice(): Promise<string | null>;
+  /** Makes a key for sealed requests known to the proxy. False below version 8. Rejects as other queries: RemoteError when the proxy refuses it. */
+  publishSealKey(key: SealKey): Promise<boolean>;
   close(reason?: CocoonError): void;
 }
 
@@ -200,17 +206,23 @@ function serve(connection: Connection, timers: Timers, options: WorkerSessionOpt
 
 /** What the proxy sends once the handshake is complete. A throw makes the connection close with it. */
 function receiver(connection: Connection, port: WorkerSessionPort, serving: Serving, capabilities: Capabilities): (packet: TlPacket) => void {
+  const start = (request: WorkerRequest, ex: boolean): void => {
+    if (!serving.isFree(request.id)) {
+      connection.close(new NetworkError('E_PROTOCOL', 'proxy sent a request with the id of one that is running'));
+      return;
+    }
+    const encoder = workerAnswers(request.id, { ex, times: capabilities.times });
+    serving.start(request.id, request.timeoutMs, encoder, async (sink, signal) => port.run(request, sink, signal));
+  };
   return (packet) => {
     switch (packet._) {
-      case 'proxy.runQuery': case 'proxy.runQueryEx': {
-        const request = requestOf(packet);
-        if (!serving.isFree(request.id)) {
-          connection.close(new NetworkError('E_PROTOCOL', 'proxy sent a request with the id of one that is running'));
-          return;
-        }
-        const encoder = workerAnswers(request.id, { ex: packet._ === 'proxy.runQueryEx', times: capabilities.times });
-        serving.start(request.id, request.timeoutMs, encoder, async (sink, signal) => port.run(request, sink, signal));
-        return;
+      case 'proxy.runQuery': return start(requestOf(packet), false);
+      case 'proxy.runQueryEx': return start(requestOf(packet), true);
+      case 'proxy.runSealed': {
+        if (!capabilities.sealing) return;
+        const request = sealedRequestOf(packet);
+        if (request === null) throw new NetworkError('E_PROTOCOL', 'proxy sent a sealed request with a number out of range');
+        return start(request, true);
       }
       case 'proxy.cancelQuery':
         if (capabilities.cancellation) serving.cancel(packet.request_id);
@@ -235,6 +247,15 @@ const requestOf = (packet: ProxyRunQuery | ProxyRunQueryEx): WorkerRequest => ({
   enableDebug: packet._ === 'proxy.runQueryEx' && packet.enable_debug === true,
   privateKey: packet._ === 'proxy.runQueryEx' ? keyOrNull(packet.private_key) : null,
 });
+
+function sealedRequestOf(packet: ProxyRunSealed): WorkerRequest | null {
+  const sealed = fromWorkerRun(packet);
+  if (sealed === null) return null;
+  return {
+    id: packet.request_id, query: NO_BYTES, sealed, signedPayment: fromSignedPayment(packet.signed_payment), coefficient: packet.coefficient,
+    timeoutMs: Math.min(packet.timeout * 1000, sealed.timeoutMs), enableDebug: false, privateKey: null,
+  };
+}
 
 type ReadyOptions = WorkerSessionOptions & { readonly timers: Timers; random(size: number): Uint8Array };
 
@@ -269,6 +290,11 @@ function readySession(
       const { json } = await ask(connection, { _: 'cocoon.explainChoice' }, 'cocoon.choiceExplanation', { timeoutMs: options.statusTimeoutMs ?? DEFAULT_STATUS_MS });
       if (json.length > MAX_EXPLANATION_BYTES) throw new NetworkError('E_PROTOCOL', `the proxy's explanation has ${json.length} bytes, expected at most ${MAX_EXPLANATION_BYTES}`);
       return new TextDecoder().decode(json);
+    },
+    async publishSealKey(key) {
+      if (!capabilitiesOf(offer.version).sealing) return false;
+      await ask(connection, { _: 'cocoon.publishSealKey', key: toSealKey(key) }, 'cocoon.sealKeyAccepted', { timeoutMs: options.statusTimeoutMs ?? DEFAULT_STATUS_MS });
+      return true;
     },
     close(reason) {
       serving.closeAll(incomplete(reason ?? null)); // at once, not when the last bytes have left
