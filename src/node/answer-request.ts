@@ -23,6 +23,8 @@ export interface AnswerDeps {
   readonly clock: Clock;
   /** Prices of the kinds of tokens, from the network's parameters; asked before the work. Throws where they are not known now. */
   multipliers(): TokenMultipliers;
+  /** Hears the engine's count of this answer, once, before it is sent. */
+  counted?(usage: UsageCounts): void;
 }
 
 function unpack(query: Uint8Array): HttpRequest {
@@ -48,8 +50,10 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
   const http = unpack(request.query);
   const timesNow = (): { startedAt: number; endedAt: number } => ({ startedAt, endedAt: deps.clock.now() / 1000 });
 
-  const priced = (usage: UsageCounts): FinalInfo =>
-    ({ tokens: tokensUsed(usage, Number(request.coefficient), multipliers), workerTimes: timesNow() });
+  const priced = (usage: UsageCounts): FinalInfo => {
+    deps.counted?.(usage);
+    return { tokens: tokensUsed(usage, Number(request.coefficient), multipliers), workerTimes: timesNow() };
+  };
   let counted: FinalInfo | null = null;
   const answered = handleHttpRequest(http, deps.engine, signal, {
     head: (status, reason, headers) => sink.head({

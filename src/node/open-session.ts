@@ -7,9 +7,10 @@ import { dial } from '../wire/dial.ts';
 import { openWorkerSession } from '../wire/worker-session.ts';
 import { answerRequest } from './answer-request.ts';
 import type { NodeAccounts, NodeConnection } from './accounts.ts';
-import type { AnswerSink } from '../wire/answer.ts';
+import type { AnswerSink, TokensUsed } from '../wire/answer.ts';
 import type { Connection } from '../wire/connection.ts';
 import type { WorkerSession, WorkerSessionPort } from '../wire/worker-session.ts';
+import type { MeteredRequest, RequestEnd, RequestMeter } from './daemon/meter.ts';
 import type { Engine } from './engine.ts';
 import type { Clock } from '../core/clock.ts';
 import type { VerifyPeer } from '../tee/peer.ts';
@@ -33,6 +34,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Other versions of the protocol than all that are known; for tests. */
   readonly versions?: VersionRange;
+  /** Told of every request. */
+  readonly meter?: RequestMeter;
 }
 
 /** What the operator may change while the node runs. */
@@ -57,32 +60,60 @@ export const DRAIN_GRACE_MS = 2_000;
 
 function sessionPort(options: SessionOptions, account: NodeConnection, terms: Terms): WorkerSessionPort {
   const deps = { engine: options.engine, clock: options.clock, multipliers: () => options.accounts.multipliers() };
+  let proxy = '';
   return {
-    checkProxy: (offer, signal) => account.checkProxy(offer, signal),
+    checkProxy: (offer, signal) => {
+      proxy = offer.proxy.contractAddress;
+      return account.checkProxy(offer, signal);
+    },
     compared: (status, agreed) => account.compared(status, agreed),
     paymentStatus: (status) => account.paymentStatus(status),
     requestPayment: (payment) => account.requestPayment(payment),
     run: async (request, sink, signal) => {
       if (terms.draining && performance.now() > terms.refuseFromMs) throw new RemoteError(NOT_READY, 'worker: it takes no more requests');
       account.begin();
-      await answerRequest(deps, request, countingSink(sink, account), signal);
+      const metered = (options.meter ?? NO_METER).begin(proxy);
+      let how: RequestEnd = 'failed';
+      try {
+        await answerRequest({ ...deps, counted: (usage) => metered.counted(usage) }, request, countingSink(sink, account, metered, () => { how = 'answered'; }), signal);
+      } finally {
+        metered.end(signal.aborted ? 'cancelled' : how);
+      }
     },
   };
 }
 
-/** The same sink; what the final message says is what was earned. */
-const countingSink = (sink: AnswerSink, account: NodeConnection): AnswerSink => ({
-  head: (head) => sink.head(head),
-  part: (bytes) => sink.part(bytes),
-  end: (info, bytes) => {
-    account.delivered(info.tokens);
-    return sink.end(info, bytes);
-  },
-  fail: (code, message, info) => {
-    if (info !== undefined) account.delivered(info.tokens);
-    return sink.fail(code, message, info);
-  },
-});
+const NO_METER: RequestMeter = { begin: () => ({ wrote() {}, counted() {}, delivered() {}, end() {} }) };
+/** From here on an answer says that this side failed. */
+const SERVER_ERROR = 500;
+
+/** The same sink; what the final message says is what was earned. `answered` hears of a whole answer that is no failure of this side. */
+function countingSink(sink: AnswerSink, account: NodeConnection, metered: MeteredRequest, answered: () => void): AnswerSink {
+  let isFailure = false;
+  const delivered = (tokens: TokensUsed): void => {
+    account.delivered(tokens);
+    metered.delivered(tokens);
+  };
+  return {
+    head: (head) => {
+      isFailure = head.status >= SERVER_ERROR;
+      return sink.head(head);
+    },
+    part: (bytes) => {
+      metered.wrote(bytes.byteLength);
+      return sink.part(bytes);
+    },
+    end: (info, bytes) => {
+      delivered(info.tokens);
+      if (!isFailure) answered();
+      return sink.end(info, bytes);
+    },
+    fail: (code, message, info) => {
+      if (info !== undefined) delivered(info.tokens);
+      return sink.fail(code, message, info);
+    },
+  };
+}
 
 /** Dials the proxy, verifies it and shakes hands. Rejects with what dialling, the port and the handshake reject with. */
 export async function openSession(
