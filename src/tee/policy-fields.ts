@@ -79,6 +79,7 @@ const SGX = {
   ...tcb,
   allow_debug: field(flag(false), 'permit', 'true: the host may read and change the memory of the enclave'),
   attributes_allowed: field(bits.default('0x485'), 'permitBits', 'bits of ATTRIBUTES besides DEBUG that may be set'),
+  min_tcb_info_version: field(z.int().min(2).max(3).default(3), 'minimum', 'least version of the TCB info; 2 accepts collateral in the form that Intel has ended'),
 };
 
 const tcbVersion = z.strictObject({ fmc: svn.default(0), bootloader: svn, tee: svn, snp: svn, microcode: svn });

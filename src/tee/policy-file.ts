@@ -115,7 +115,7 @@ function sgxPolicy(part: PolicyDocument['sgx']): DcapPolicy['sgx'] {
     : { mrSigner: wanted.mr_signer, isvProdId: wanted.isv_prod_id, minIsvSvn: wanted.min_isv_svn });
   return {
     tcb: tcbPolicy(part), measurements: part.measurements.map(measurementOf), anyMeasurement: part.any_measurement,
-    allowDebug: part.allow_debug, attributesAllowed: BigInt(part.attributes_allowed),
+    allowDebug: part.allow_debug, attributesAllowed: BigInt(part.attributes_allowed), minTcbInfoVersion: part.min_tcb_info_version,
   };
 }
 

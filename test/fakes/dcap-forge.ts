@@ -191,6 +191,16 @@ export const level = (sgx: readonly number[], pcesvn: number, tdx: readonly numb
   ...(advisoryIDs === undefined ? {} : { advisoryIDs }),
 });
 
+/** Rewrites TCB info for SGX as Intel wrote it before version 3: no id, and components as fields of their own. */
+export function asVersion2(info: Json): void {
+  delete info['id'];
+  info['version'] = 2;
+  for (const one of info['tcbLevels'] as { tcb: { sgxtcbcomponents: { svn: number }[]; pcesvn: number } }[]) {
+    const fields = one.tcb.sgxtcbcomponents.map(({ svn }, index) => [`sgxtcbcomp${String(index + 1).padStart(2, '0')}svn`, svn]);
+    Object.assign(one, { tcb: { ...Object.fromEntries(fields), pcesvn: one.tcb.pcesvn } });
+  }
+}
+
 /** One level of a module or enclave. */
 export const isvLevel = (isvsvn: number, date: string, tcbStatus: string, advisoryIDs?: readonly string[]): Json => ({
   tcb: { isvsvn }, tcbDate: `${date}T00:00:00Z`, tcbStatus, ...(advisoryIDs === undefined ? {} : { advisoryIDs }),

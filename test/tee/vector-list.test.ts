@@ -13,7 +13,7 @@ const RUN: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^tdx-synthetic\//, 'dcap/vectors.test.ts: every case of the manifest by the check that must refuse it; dcap/differential.test.ts'],
   [/^dcap\/MANIFEST\.json$|^dcap\/.*\.collateral-.*\.json$/, 'dcap/vectors.test.ts: every case at three times inside its window, and none outside'],
   [/^dcap\/.*\.quote\.bin$/, 'dcap/vectors.test.ts; dcap/intel-samples.test.ts: all signatures up to Intel\'s root, also without collateral'],
-  [/^dcap\/intel-qvl-sample-(sgx|tdx)\//, 'dcap/intel-samples.test.ts: signatures hold, refused for TCB info of version 2 (SGX) and versions beyond a byte (TDX)'],
+  [/^dcap\/intel-qvl-sample-(sgx|tdx)\//, 'dcap/intel-samples.test.ts: signatures hold; UpToDate (SGX), refused for its module (TDX)'],
   [/^snp\/(?!azure).*\.(report\.bin|vek\.der)$|^snp\/roots\/(?!.*asvk)/, 'snp/vectors.test.ts: every report under AMD\'s roots, and under those of other generations'],
   [/^snp\/roots\/.*asvk\.der$/, 'x509/x509.test.ts: signed by its root; no report signed by a VLEK is among the vectors, generated ones are in snp/judge.test.ts'],
   [/^snp\/.*\.NEG-.*\.der$/, 'snp/vectors.test.ts: chip keys that no authority has signed'],

@@ -24,7 +24,7 @@ export interface Binding {
 /** Names of the checks that every appraisal of a family makes, in order. */
 export const TCB_CHECKS = ['evaluation-number', 'tcb-status', 'advisories', 'collateral-age', 'host'] as const;
 export const TDX_CHECKS = [...TCB_CHECKS, 'td-debug', 'td-migratable', 'td-sept-ve', 'td-attributes', 'td-xfam', 'service-td', 'measurement'] as const;
-export const SGX_CHECKS = [...TCB_CHECKS, 'enclave-debug', 'enclave-attributes', 'measurement'] as const;
+export const SGX_CHECKS = [...TCB_CHECKS, 'tcb-info-version', 'enclave-debug', 'enclave-attributes', 'measurement'] as const;
 
 /**
  * Records every check of the policy for the evidence's kind. `nowMs` in milliseconds since the Unix epoch. Returns until
@@ -39,7 +39,7 @@ export function appraise(verified: VerifiedQuote, policy: DcapPolicy, nowMs: num
   }
   const untilMs = appraiseTcb(verified, family.tcb, nowMs, checks);
   if (body.tee === 'tdx' && policy.tdx !== null) appraiseTd(body.report, policy.tdx, checks);
-  if (body.tee === 'sgx' && policy.sgx !== null) appraiseEnclave(body.report, policy.sgx, checks);
+  if (body.tee === 'sgx' && policy.sgx !== null) appraiseSgx(verified.tcbInfoVersion, body.report, policy.sgx, checks);
   appraiseReportData(body.report.reportData, binding, checks);
   return untilMs;
 }
@@ -135,6 +135,14 @@ function appraiseListed(anyMeasurement: boolean, count: number, listed: boolean,
   if (anyMeasurement) checks.waive({ ...text, wanted: 'anything: the policy says that the image is not to be judged' });
   else if (count === 0) checks.skip({ ...text, wanted: 'a measurement or image hash, and the policy names none' });
   else checks.check(listed, { ...text, wanted: `one of the ${count} that the policy lists` });
+}
+
+function appraiseSgx(tcbInfoVersion: number, report: EnclaveReport, policy: SgxPolicy, checks: CheckList): void {
+  checks.check(tcbInfoVersion >= policy.minTcbInfoVersion, {
+    name: 'tcb-info-version', seen: String(tcbInfoVersion), wanted: `at least ${policy.minTcbInfoVersion}`,
+    meaning: 'Intel no longer gives out TCB info of this version: it comes from an old cache or another authority',
+  });
+  appraiseEnclave(report, policy, checks);
 }
 
 function appraiseEnclave(report: EnclaveReport, policy: SgxPolicy, checks: CheckList): void {

@@ -55,6 +55,8 @@ export interface Window {
 
 export interface TcbInfo extends Window {
   readonly id: 'SGX' | 'TDX';
+  /** Version 2 is for SGX only. */
+  readonly version: 2 | 3;
   /** 6 bytes. */
   readonly fmspc: Uint8Array;
   /** 2 bytes. */

@@ -1,5 +1,5 @@
-// Parses DCAP collateral in the QuoteCollateralV3 JSON shape: CRLs as DER in hexadecimal, TCB info (version 3) and QE
-// identity (version 2) as the raw JSON text that Intel signed, issuer chains as PEM. Refuses other versions and types,
+// Parses DCAP collateral in the QuoteCollateralV3 JSON shape: CRLs as DER in hexadecimal, TCB info and QE
+// identity as the raw JSON text that Intel signed, issuer chains as PEM. Refuses other versions and types,
 // unknown fields of the outer object, duplicate TCB levels, and everything out of bounds. Nothing is believed here.
 import { equalBytes } from '../../core/bytes.ts';
 import { malformed } from '../refusal.ts';

@@ -1,5 +1,6 @@
-// Parses Intel's TCB info, version 3, for SGX or TDX (PCS API v4). Refuses other versions and TCB types, module data in TCB
-// info for SGX, none in that for TDX, lists of components that are not 16 long, duplicate levels and an empty list.
+// Parses Intel's TCB info: version 3 for SGX or TDX (PCS API v4), version 2 for SGX (PCS API v3; it has no id, and its components
+// are fields of their own). Refuses other versions and TCB types, an id in version 2, module data in TCB info for SGX, none in
+// that for TDX, other numbers of components than 16, duplicate levels and an empty list.
 import { malformed } from '../refusal.ts';
 import type { TcbInfo, TcbLevel, TdxModule, TdxModuleIdentity } from './collateral.ts';
 import { asObject, dateField, fieldOf, hexField, integerField, jsonObjectOf, listField, textField } from './json-reader.ts';
@@ -8,9 +9,9 @@ import { isvLevels, levelFacts, MAX_LEVELS, MAX_SVN } from './parse-levels.ts';
 
 const WHAT = 'the TCB info';
 const MAX_CHARACTERS = 524_288;
-const VERSION = 3;
 const COMPONENTS = 16;
-const MAX_COMPONENT = 0xff;
+/** As in Intel's library. Processors and modules have bytes: a level that demands more is one that nothing reaches. */
+const MAX_COMPONENT = 0xffff;
 const MAX_NUMBER = 0xffff_ffff;
 const MAX_MODULES = 64;
 const MODULE_STATUSES: ReadonlySet<string> = new Set(['UpToDate', 'OutOfDate', 'Revoked']);
@@ -18,18 +19,29 @@ const MODULE_STATUSES: ReadonlySet<string> = new Set(['UpToDate', 'OutOfDate', '
 /** Parses the raw text. Throws AttestationError, nothing else. */
 export function parseTcbInfo(text: string): TcbInfo {
   const object = jsonObjectOf(text, WHAT, MAX_CHARACTERS);
-  const id = textField(object, 'id', WHAT, 16);
-  if (id !== 'SGX' && id !== 'TDX') throw malformed(`id of ${WHAT} is "${id}", expected SGX or TDX`);
   const version = integerField(object, 'version', WHAT, MAX_NUMBER);
-  if (version !== VERSION) throw malformed(`version of ${WHAT} is ${version}, expected ${VERSION}`);
+  if (version !== 2 && version !== 3) throw malformed(`version of ${WHAT} is ${version}, expected 2 or 3`);
+  const id = version === 2 ? impliedId(object) : statedId(object);
   const tcbType = integerField(object, 'tcbType', WHAT, MAX_NUMBER);
   if (tcbType !== 0) throw malformed(`tcbType of ${WHAT} is ${tcbType}, expected 0`);
   return {
-    id, issuedMs: dateField(object, 'issueDate', WHAT), nextUpdateMs: dateField(object, 'nextUpdate', WHAT),
+    id, version, issuedMs: dateField(object, 'issueDate', WHAT), nextUpdateMs: dateField(object, 'nextUpdate', WHAT),
     fmspc: hexField(object, 'fmspc', WHAT, 6), pceId: hexField(object, 'pceId', WHAT, 2),
     evaluationDataNumber: integerField(object, 'tcbEvaluationDataNumber', WHAT, MAX_NUMBER),
-    ...parseModules(object, id), levels: parseLevels(object, id),
+    ...parseModules(object, id), levels: parseLevels(object, id, version),
   };
+}
+
+function statedId(object: JsonObject): TcbInfo['id'] {
+  const id = textField(object, 'id', WHAT, 16);
+  if (id !== 'SGX' && id !== 'TDX') throw malformed(`id of ${WHAT} is "${id}", expected SGX or TDX`);
+  return id;
+}
+
+/** Version 2 is from before TDX. */
+function impliedId(object: JsonObject): 'SGX' {
+  if (fieldOf(object, 'id') !== undefined) throw malformed(`${WHAT} of version 2 has an id, expected none`);
+  return 'SGX';
 }
 
 function parseModules(object: JsonObject, id: TcbInfo['id']): Pick<TcbInfo, 'module' | 'moduleIdentities'> {
@@ -56,8 +68,8 @@ function parseModuleIdentity(value: unknown): TdxModuleIdentity {
   return { id, ...parseModule(object), levels };
 }
 
-function parseLevels(object: JsonObject, id: TcbInfo['id']): TcbLevel[] {
-  const levels = listField(object, 'tcbLevels', WHAT, MAX_LEVELS).map((item) => parseLevel(asObject(item, `a TCB level of ${WHAT}`), id));
+function parseLevels(object: JsonObject, id: TcbInfo['id'], version: TcbInfo['version']): TcbLevel[] {
+  const levels = listField(object, 'tcbLevels', WHAT, MAX_LEVELS).map((item) => parseLevel(asObject(item, `a TCB level of ${WHAT}`), id, version));
   if (levels.length === 0) throw malformed(`${WHAT} has no TCB levels, expected at least one`);
   levels.sort((a, b) => compareLevels(b, a));
   levels.forEach((level, index) => {
@@ -67,10 +79,10 @@ function parseLevels(object: JsonObject, id: TcbInfo['id']): TcbLevel[] {
   return levels;
 }
 
-function parseLevel(level: JsonObject, id: TcbInfo['id']): TcbLevel {
+function parseLevel(level: JsonObject, id: TcbInfo['id'], version: TcbInfo['version']): TcbLevel {
   const tcb = asObject(fieldOf(level, 'tcb'), `tcb of ${WHAT}`);
   return {
-    sgx: components(tcb, 'sgxtcbcomponents'),
+    sgx: version === 2 ? componentFields(tcb) : components(tcb, 'sgxtcbcomponents'),
     tdx: id === 'TDX' ? components(tcb, 'tdxtcbcomponents') : [],
     pceSvn: integerField(tcb, 'pcesvn', `tcb of ${WHAT}`, MAX_SVN), ...levelFacts(level, `a TCB level of ${WHAT}`),
   };
@@ -80,6 +92,11 @@ function components(tcb: JsonObject, name: string): number[] {
   const list = listField(tcb, name, `tcb of ${WHAT}`, COMPONENTS);
   if (list.length !== COMPONENTS) throw malformed(`${name} of ${WHAT} has ${list.length} items, expected ${COMPONENTS}`);
   return list.map((item) => integerField(asObject(item, `${name} of ${WHAT}`), 'svn', name, MAX_COMPONENT));
+}
+
+/** Version 2: `sgxtcbcomp01svn` to `sgxtcbcomp16svn`. */
+function componentFields(tcb: JsonObject): number[] {
+  return Array.from({ length: COMPONENTS }, (_, index) => integerField(tcb, `sgxtcbcomp${String(index + 1).padStart(2, '0')}svn`, `tcb of ${WHAT}`, MAX_COMPONENT));
 }
 
 /** Intel's order: SGX components, then PCESVN, then TDX components, each compared from the first on. */

@@ -69,6 +69,8 @@ export interface SgxPolicy {
   readonly allowDebug: boolean;
   /** Flags beyond DEBUG that may be set. Default: INIT, MODE64BIT, KSS, AEXNOTIFY; not the keys of provisioning and launch. */
   readonly attributesAllowed: bigint;
+  /** Least version of the TCB info. Default: 3, what Intel gives out; version 2 is from services that Intel has ended. */
+  readonly minTcbInfoVersion: number;
 }
 
 export interface DcapPolicy {
@@ -88,7 +90,7 @@ export const DEFAULT_TDX_POLICY: TdxPolicy = {
 };
 
 export const DEFAULT_SGX_POLICY: SgxPolicy = {
-  tcb: DEFAULT_TCB_POLICY, measurements: [], anyMeasurement: false, allowDebug: false, attributesAllowed: 0x485n,
+  tcb: DEFAULT_TCB_POLICY, measurements: [], anyMeasurement: false, allowDebug: false, attributesAllowed: 0x485n, minTcbInfoVersion: 3,
 };
 
 /** Throws ConfigError E_CONFIG for an allow-list with the hash of nothing, or both an allow-list and `anyMeasurement`. */

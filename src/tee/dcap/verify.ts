@@ -48,6 +48,7 @@ export interface VerifiedQuote {
   readonly supersededMs: number | null;
   /** The smaller of the two evaluation data numbers. */
   readonly evaluationDataNumber: number;
+  readonly tcbInfoVersion: number;
   /** When the older of TCB info and QE identity was issued. */
   readonly collateralIssuedMs: number;
   /** Earliest end of anything that the result rests on. */
@@ -57,7 +58,7 @@ export interface VerifiedQuote {
 /** Names of all checks that this file makes, in order. */
 export const VERIFY_CHECKS = [
   'pck-chain', 'root-crl', 'pck-crl', 'pck-revocation', 'tcb-info-signature', 'tcb-info-window', 'qe-identity-signature', 'qe-identity-window',
-  'platform', 'qe-report-signature', 'qe-report-data', 'qe-identity', 'qe-level', 'quote-signature', 'tdx-module', 'tcb-level',
+  'platform', 'tdx-module', 'qe-report-signature', 'qe-report-data', 'qe-identity', 'qe-level', 'quote-signature', 'tcb-level',
 ] as const;
 
 /** Makes every check and records it in `checks`; stops at the first that fails and returns undefined. */
@@ -71,14 +72,14 @@ export function verifyQuote(quote: Quote, collateral: Collateral, rules: DcapRul
     meaning: 'the collateral is that of another platform or TEE, and says nothing about this one',
   }, () => platformFacts(quote, chain[0], collateral));
   if (pck === undefined) return undefined;
-  const qe = verifyQe(quote, chain[0], collateral.qeIdentity.value, checks);
-  if (qe === undefined || !verifyQuoteSignature(quote, checks)) return undefined;
   const report = quote.body.tee === 'tdx' ? quote.body.report : null;
   const module = report === null ? null : checks.attempt({
     name: 'tdx-module', seen: (found) => (found === null ? 'a TDX 1.0 module by Intel' : `${found.id}, ${found.status}`), wanted: 'a module that Intel has signed and lists',
     meaning: 'the TDX module under the guest is not Intel\'s, or too old',
   }, () => matchModule(info, report));
   if (module === undefined) return undefined;
+  const qe = verifyQe(quote, chain[0], collateral.qeIdentity.value, checks);
+  if (qe === undefined || !verifyQuoteSignature(quote, checks)) return undefined;
   const tcb = checks.attempt({
     name: 'tcb-level', seen: ({ status }) => status, wanted: 'a level that Intel lists',
     meaning: 'Intel does not vouch for the platform\'s processor, microcode and firmware at all',
@@ -94,6 +95,7 @@ export function verifyQuote(quote: Quote, collateral: Collateral, rules: DcapRul
     advisories: [...new Set(parts.flatMap((part) => part.advisories))].sort(),
     supersededMs: superseded.length === 0 ? null : earliest(...superseded),
     evaluationDataNumber: Math.min(info.evaluationDataNumber, collateral.qeIdentity.value.evaluationDataNumber),
+    tcbInfoVersion: info.version,
     collateralIssuedMs: earliest(info.issuedMs, collateral.qeIdentity.value.issuedMs),
     expiresAtMs: expiryOf(chain, collateral),
   };

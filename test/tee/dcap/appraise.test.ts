@@ -7,7 +7,7 @@ import { FORBIDDEN_IMAGE_HASHES, tdxImageHash } from '../../../src/tee/image-has
 import { CheckList, earliest, overallOf, refusalOf } from '../../../src/tee/verdict.ts';
 import { AttestationError, ConfigError } from '../../../src/core/errors.ts';
 import { toHex } from '../../../src/core/bytes.ts';
-import { DAY_MS, forge, NOW_MS, svns } from '../../fakes/dcap-forge.ts';
+import { asVersion2, DAY_MS, forge, NOW_MS, svns } from '../../fakes/dcap-forge.ts';
 import type { ForgeOptions } from '../../fakes/dcap-forge.ts';
 import { ANY_IMAGE, judgeForged, named, sgxPolicy, summary, tdxPolicy } from './judge.ts';
 
@@ -127,6 +127,27 @@ describe('appraise: attributes', () => {
     expect(summary(judgeForged(enclave(7), { policy: sgxPolicy({ allowDebug: true }) }))).toBe('pass');
     for (const bad of [enclave(0x15), enclave(0x25), enclave(0x0d), enclave(5, 0x80)]) expect(summary(judgeForged(bad))).toBe('fail enclave-attributes');
     expect(summary(judgeForged(enclave(0x15), { policy: sgxPolicy({ attributesAllowed: 0x15n }) }))).toBe('pass');
+  });
+});
+
+describe('appraise: version of the TCB info', () => {
+  const old: ForgeOptions = { body: 'sgx', tcbInfo: asVersion2 };
+  it('appraise: version 2 is refused, and accepted by a policy that says so', () => {
+    expect(summary(judgeForged(old))).toBe('fail tcb-info-version');
+    expect(summary(judgeForged(old, { policy: sgxPolicy({ minTcbInfoVersion: 2 }) }))).toBe('pass');
+    expect(named(judgeForged({ body: 'sgx' }), 'pass')).toContain('tcb-info-version');
+    expect(judgeForged().verdict.checks.map(({ name }) => name)).not.toContain('tcb-info-version');
+  });
+
+  it('appraise: levels of version 2 are matched like those of version 3', () => {
+    const policy = sgxPolicy({ minTcbInfoVersion: 2 });
+    for (const components of [[2, 2, 2, 2, 3, 1, 0, 5], [3, 3, 2, 2, 4, 1, 0, 4], [1, 1], [3, 3, 2, 2, 4, 1, 1, 5, 9]]) {
+      const at = (options: ForgeOptions): unknown => {
+        const { verified } = judgeForged({ ...options, pckFields: { components } }, { policy });
+        return [verified?.status, verified?.advisories, verified?.supersededMs];
+      };
+      expect(at(old)).toEqual(at({ body: 'sgx' }));
+    }
   });
 });
 

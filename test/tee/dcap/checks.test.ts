@@ -5,7 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 import { judgeDcap } from '../../../src/tee/dcap/dcap.ts';
 import { INTEL_SGX_ROOT_CA } from '../../../src/tee/dcap/intel-root.ts';
 import { parseX509 } from '../../../src/tee/x509/certificate.ts';
-import { DAY_MS, forge, isvLevel, level, NOW_MS, sharedPki, svns } from '../../fakes/dcap-forge.ts';
+import { asVersion2, DAY_MS, forge, isvLevel, level, NOW_MS, sharedPki, svns } from '../../fakes/dcap-forge.ts';
 import type { ForgeOptions, Json } from '../../fakes/dcap-forge.ts';
 import { commonName, makeKey } from '../x509/forge.ts';
 import { ANY_IMAGE, judgeForged, named, summary } from './judge.ts';
@@ -99,10 +99,12 @@ describe('judgeDcap: collateral-format', () => {
   });
 
   const refusedTexts: readonly [string, ForgeOptions][] = [
-    ['TCB info of another id', { tcbInfo: edit('id', 'SEV') }], ['TCB info of version 2', { tcbInfo: edit('version', 2) }], ['TCB info of another type', { tcbInfo: edit('tcbType', 1) }],
+    ['TCB info of another id', { tcbInfo: edit('id', 'SEV') }], ['TCB info of version 4', { tcbInfo: edit('version', 4) }], ['TCB info of version 2 with an id', { body: 'sgx', tcbInfo: (info) => { asVersion2(info); info['id'] = 'SGX'; } }],
+    ['TCB info of version 2 with components as in version 3', { body: 'sgx', tcbInfo: (info) => { info['version'] = 2; delete info['id']; } }], ['TCB info of version 2 with 15 components', { body: 'sgx', tcbInfo: (info) => { asVersion2(info); delete (((info['tcbLevels'] as Json[])[0]!)['tcb'] as Json)['sgxtcbcomp16svn']; } }],
+    ['TCB info of version 2 with a TDX module', { tcbInfo: asVersion2 }], ['TCB info of version 3 with components as in version 2', { body: 'sgx', tcbInfo: (info) => { asVersion2(info); Object.assign(info, { version: 3, id: 'SGX' }); } }], ['TCB info of another type', { tcbInfo: edit('tcbType', 1) }],
     ['TCB info without levels', { tcbInfo: edit('tcbLevels', []) }], ['two equal levels', { tcbInfo: (info) => (info['tcbLevels'] as Json[]).push((info['tcbLevels'] as Json[])[0]!) }],
     ['15 components', { tcbInfo: (info) => ((info['tcbLevels'] as Json[])[0]!['tcb'] as { sgxtcbcomponents: Json[] }).sgxtcbcomponents.pop() }],
-    ['a component of 256', { tcbInfo: edit('tcbLevels.0.tcb.tdxtcbcomponents.3.svn', 256) }], ['a component that is text', { tcbInfo: edit('tcbLevels.0.tcb.sgxtcbcomponents.3.svn', '3') }],
+    ['a component of 65536', { tcbInfo: edit('tcbLevels.0.tcb.tdxtcbcomponents.3.svn', 65_536) }], ['a component that is text', { tcbInfo: edit('tcbLevels.0.tcb.sgxtcbcomponents.3.svn', '3') }],
     ['a fractional PCESVN', { tcbInfo: edit('tcbLevels.0.tcb.pcesvn', 1.5) }], ['a date without zone', { tcbInfo: edit('issueDate', '2025-12-31T00:00:00') }], ['a date that does not exist', { tcbInfo: edit('nextUpdate', '2026-02-30T00:00:00Z') }],
     ['TDX without a module', { tcbInfo: remove('tdxModule') }], ['SGX with a module', { body: 'sgx', tcbInfo: edit('tdxModule', {}) }], ['a short FMSPC', { tcbInfo: edit('fmspc', 'a0b0') }],
     ['advisories that are no text', { tcbInfo: edit('tcbLevels.0.advisoryIDs', [5]) }], ['300 levels', { tcbInfo: edit('tcbLevels', Array.from({ length: 300 }, (_, i) => level([i % 256], i, [], '2024-01-01', 'UpToDate'))) }],
@@ -141,6 +143,7 @@ describe('judgeDcap: one defect, one check', () => {
     ['qe-identity-signature', 'a changed text', { collateral: (c) => { c['qe_identity'] = String(c['qe_identity']).replace('"isvsvn":4', '"isvsvn":3'); } }],
     ['qe-identity-window', 'a stale identity', { qeIdentity: edit('nextUpdate', iso(NOW_MS - 1000)) }], ['qe-identity-window', 'a future identity', { qeIdentity: edit('issueDate', iso(NOW_MS + 1000)) }],
     ['platform', 'another FMSPC', { tcbInfo: edit('fmspc', 'a0b0c0d0e0f1') }], ['platform', 'another PCEID', { tcbInfo: edit('pceId', '0001') }], ['platform', 'TCB info for SGX', { tcbInfo: (info) => { info['id'] = 'SGX'; delete info['tdxModule']; delete info['tdxModuleIdentities']; } }],
+    ['platform', 'TCB info of version 2', { tcbInfo: (info) => { asVersion2(info); delete info['tdxModule']; delete info['tdxModuleIdentities']; } }],
     ['platform', 'the QE identity for SGX', { qeIdentity: edit('id', 'QE') }], ['platform', 'the TD QE identity for SGX', { body: 'sgx', qeIdentity: edit('id', 'TD_QE') }],
     ['platform', 'a PCK certificate without the SGX extension', { certificates: { pck: { extensions: [] } } }], ['platform', 'an SGX extension of garbage', { pckFields: { extension: Uint8Array.of(0x30, 1) } }],
     ['platform', 'a component of 256', { pckFields: { components: [256] } }], ['platform', 'a short PPID', { pckFields: { ppid: '00' } }], ['platform', 'a short FMSPC', { pckFields: { fmspc: 'a0b0' } }],
@@ -200,6 +203,7 @@ describe('matchQe and matchPlatform', () => {
     ['SGX hardening needed', 'SWHardeningNeeded ', { body: 'sgx', tcbInfo: sgxLevel('SWHardeningNeeded') }],
     ['SGX with QE outdated', 'OutOfDate INTEL-SA-00960', { body: 'sgx', qe: { isvSvn: 3 } }],
     ['components 0 and 1 of a module with a version are not compared', 'UpToDate ', { tcbInfo: edit('tcbLevels.0.tcb.tdxtcbcomponents.0.svn', 99) }],
+    ['a level beyond a byte is reached by nothing', 'OutOfDate INTEL-SA-01103', { tcbInfo: edit('tcbLevels.0.tcb.sgxtcbcomponents.3.svn', 258) }],
     ['they are for a TDX 1.0 module', 'OutOfDate INTEL-SA-01103', { td: { teeTcbSvn: svns(6, 0, 3) }, tcbInfo: edit('tcbLevels.0.tcb.tdxtcbcomponents.0.svn', 99) }],
     ['component 2 always is', 'OutOfDate INTEL-SA-01103', { td: { teeTcbSvn: svns(6, 1, 2) } }],
   ];

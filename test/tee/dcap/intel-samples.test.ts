@@ -12,7 +12,8 @@ import { parseQuote } from '../../../src/tee/dcap/parse-quote.ts';
 import { explainEvidence } from '../../../src/tee/explain.ts';
 import type { EvidenceFile } from '../../../src/tee/evidence-file.ts';
 import { certificatesOfPem } from '../../../src/tee/x509/pem.ts';
-import { ANY_IMAGE } from './judge.ts';
+import { DEFAULT_TCB_POLICY } from '../../../src/tee/dcap/policy.ts';
+import { ANY_IMAGE, sgxPolicy, summary } from './judge.ts';
 import { realQuotes, sharedFolder, SKIP_REASON } from './vectors.ts';
 
 const dcap = sharedFolder('dcap');
@@ -68,18 +69,25 @@ const fileOf = (quote: Uint8Array): EvidenceFile => ({ form: 'quote', certificat
 const failed = ({ verdict }: DcapOutcome): string[] => verdict.checks.filter(({ result }) => result === 'fail').map(({ name, seen }) => `${name}: ${seen}`);
 
 describe(dcap === null ? `Intel's samples: ${SKIP_REASON}` : 'Intel\'s samples', () => {
-  // Manifest: Intel's library accepts it. Its TCB info is of version 2, which Intel no longer gives out and which is not read here.
-  real('SGX: every signature holds; TCB info of version 2 is refused', () => {
+  // Manifest: Intel's library says OK. Its collateral has TCB info of version 2 and evaluation numbers 3 and 0.
+  real('SGX: Intel\'s result is UpToDate; the strict policy refuses the old form and the old evaluation number', () => {
     const { quote, collateral, root } = sampleOf('sgx');
     expect(explainEvidence(fileOf(quote)).filter(({ holds }) => holds !== true)).toEqual([]);
-    expect(failed(judgeDcap({ quote, collateral, root, policy: ANY_IMAGE, nowMs: Date.UTC(2020, 0, 1) }))).toEqual(['collateral-format: malformed evidence: id of the TCB info is absent, expected text']);
+    const outcome = judgeDcap({ quote, collateral, root, policy: ANY_IMAGE, nowMs: Date.UTC(2020, 0, 1) });
+    expect([outcome.verified?.status, outcome.verified?.advisories, outcome.verified?.tcbInfoVersion]).toEqual(['UpToDate', [], 2]);
+    expect(failed(outcome)).toEqual(['evaluation-number: 0', 'tcb-info-version: 2']);
+    const asIntel = sgxPolicy({ minTcbInfoVersion: 2, tcb: { ...DEFAULT_TCB_POLICY, minEvaluationDataNumber: 0 } });
+    expect(summary(judgeDcap({ quote, collateral, root, policy: asIntel, nowMs: Date.UTC(2020, 0, 1) }))).toBe('pass');
+    // The signature covers the text as it stands in the file.
+    const reformatted = { ...collateral, tcb_info: JSON.stringify(JSON.parse(String(collateral['tcb_info'])), null, 1) };
+    expect(summary(judgeDcap({ quote, collateral: reformatted, root, policy: asIntel, nowMs: Date.UTC(2020, 0, 1) }))).toBe('fail tcb-info-signature');
   });
 
-  // Manifest: Intel's library ends with STATUS_TDX_MODULE_MISMATCH. Its generated TCB info has versions beyond a byte, refused before that.
-  real('TDX: every signature holds; refused', () => {
+  // Manifest: Intel's library ends with STATUS_TDX_MODULE_MISMATCH.
+  real('TDX: every signature holds; refused for its module', () => {
     const { quote, collateral, root } = sampleOf('tdx');
     expect(explainEvidence(fileOf(quote)).filter(({ name, holds }) => holds !== true && name !== 'image hash')).toEqual([]);
-    expect(failed(judgeDcap({ quote, collateral, root, policy: ANY_IMAGE, nowMs: Date.UTC(2022, 0, 1) }))).toEqual(['collateral-format: malformed evidence: svn of sgxtcbcomponents is 65473, expected an integer from 0 to 255']);
+    expect(failed(judgeDcap({ quote, collateral, root, policy: ANY_IMAGE, nowMs: Date.UTC(2022, 0, 1) }))).toEqual([expect.stringContaining('tdx-module: a TDX module TDX_C1, expected one of no identities')]);
   });
 
   real('neither is trusted without its root, nor with the PCK certificate beside it', () => {
