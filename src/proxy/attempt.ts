@@ -34,6 +34,8 @@ export interface AttemptOptions {
   readonly terms: Terms;
   readonly sink: AnswerSink;
   readonly signal: AbortSignal;
+  /** The body cannot be read here: only its length tells anything. */
+  readonly opaque?: boolean;
   /** Adds the proxy's times. */
   readonly headOf: (head: HttpHead) => HttpHead;
   readonly infoOf: (info: FinalInfo) => FinalInfo;
@@ -163,7 +165,9 @@ export class Attempt {
   /** Only answers with a status of success are worth anything. */
   #see(bytes: Uint8Array): void {
     const status = this.#head?.status ?? 0;
-    if (status >= 200 && status < 300) this.relayed.add(bytes);
+    if (status < 200 || status >= 300) return;
+    if (this.#options.opaque === true) this.relayed.addOpaque(bytes);
+    else this.relayed.add(bytes);
   }
 
   #billOf(info: FinalInfo | null, complete: boolean): Bill {

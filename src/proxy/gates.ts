@@ -39,6 +39,8 @@ export function clientGate(deps: RelayDeps): ClientGate {
         },
         paymentStatus: () => account.status(),
         workerTypes: () => deps.nodes.types(),
+        sealOffers: (model, limit) => deps.sealKeys.offers(deps, model, limit),
+        sealKey: (keyId) => deps.sealKeys.find(keyId).key,
         run: (request, sink, signal) => relay(deps, account, link, request, sink, signal),
       };
     },
@@ -83,6 +85,7 @@ export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
       const node = deps.nodes.add(hello, link, account);
       void link.closed.then((reason) => {
         deps.nodes.remove(node);
+        deps.sealKeys.remove(node);
         deps.log.info('node gone', { node: node.id, model: node.model, reason: reason?.message ?? 'closed' });
       });
       return {
@@ -102,6 +105,7 @@ export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
           node.coefficient = coefficient;
         },
         paymentStatus: () => account.status(),
+        sealKey: (key) => deps.sealKeys.add(node, key, deps.clock.now() / 1000),
         explain: () => explanationFor(deps, node),
         roundTrip: (ms) => deps.chooser.observed({ kind: 'round-trip', node, nowMs: deps.clock.now(), ms }),
       };

@@ -9,6 +9,7 @@ import { clientGate, workerGate } from './gates.ts';
 import { NodeRegistry } from './nodes.ts';
 import { CanaryPolicy } from './routing/canaries.ts';
 import { createChooser } from './routing/create-chooser.ts';
+import { SealKeys } from './sealed-keys.ts';
 import { Pending } from './settlements.ts';
 import type { Accounts } from './accounts.ts';
 import type { WorkerRules } from './gates.ts';
@@ -75,7 +76,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const nodes = new NodeRegistry();
   const pending = new Pending();
   const chooser = createChooser({ random: Math.random, ...options.routing });
-  const base = { accounts: options.accounts, nodes, chooser, pending, clock: options.clock, log };
+  const base = { accounts: options.accounts, nodes, chooser, sealKeys: new SealKeys(), pending, clock: options.clock, log };
   const canaries = createCanaries(base, new CanaryPolicy({ random: Math.random }));
   const deps: RelayDeps = { ...base, canaries };
   const forClients = clientGate(deps);

@@ -7,7 +7,7 @@ import { adjustTokens } from '../openai/token-price.ts';
 import { NO_INFO } from '../wire/answer.ts';
 import { ERROR } from '../wire/remote-codes.ts';
 import { Attempt } from './attempt.ts';
-import { limitRequest } from './request-limits.ts';
+import { limitRequest, limitSealed } from './request-limits.ts';
 import { settle } from './settlements.ts';
 import type { Clock } from '../core/clock.ts';
 import type { TokenMultipliers } from '../openai/token-price.ts';
@@ -71,7 +71,7 @@ async function answer(deps: RelayDeps, client: ClientAccount, link: ClientLink, 
   if (request.minConfigVersion > deps.accounts.configVersion()) throw new RemoteError(ERROR, 'active config version is too low');
   let limited: LimitedRequest;
   try {
-    limited = limitRequest(request.query, request.maxTokens);
+    limited = request.sealed === undefined ? limitRequest(request.query, request.maxTokens) : limitSealed(request, request.sealed.streamed);
   } catch (error) {
     if (error instanceof ApiError) return refuse(sink, error, deps.clock, startedMs);
     throw error;
@@ -101,7 +101,8 @@ async function refuse(sink: AnswerSink, error: ApiError, clock: Clock, startedMs
 
 /** Throws RemoteError with the texts of WIRE.md section 11 step 3. */
 function choose({ deps, client, request, limited, failed }: Job): Seat {
-  const candidates = deps.nodes.of(request.model);
+  // A sealed request can be read by one node only; the client seals it anew for another one.
+  const candidates = request.sealed === undefined ? deps.nodes.of(request.model) : [deps.sealKeys.find(request.sealed.run.keyId).node];
   const choice = deps.chooser.choose({
     model: request.model, maxCoefficient: request.maxCoefficient, promptBytes: limited.bodyBytes, maxTokens: limited.maxTokens, streamed: limited.streamed,
     affinity: limited.conversation === null ? null : `${client.ownerAddress} ${limited.conversation}`, exclude: failed,
@@ -114,7 +115,7 @@ function choose({ deps, client, request, limited, failed }: Job): Seat {
 /** Another node for a request that failed before its first byte; null when there is none, or no time left. */
 function chooseAgain(job: Job, failure: Failure): Seat | null {
   const { deps, request, signal, startedMs, failed } = job;
-  if (signal.aborted || failed.size >= MAX_NODES || !['busy', 'lost', 'error'].includes(failure.kind)) return null;
+  if (request.sealed !== undefined || signal.aborted || failed.size >= MAX_NODES || !['busy', 'lost', 'error'].includes(failure.kind)) return null;
   if (request.timeoutMs - (deps.clock.now() - startedMs) < MIN_RETRY_MS) return null;
   try {
     return choose(job);
@@ -158,7 +159,7 @@ function send(job: Job, { node, choice }: Seat): { readonly attempt: Attempt; re
   const { coefficient } = node;
   const terms: Terms = { reserved, coefficient, multipliers, maxTokens: limited.maxTokens, bodyBytes: limited.bodyBytes };
   const attempt = new Attempt({
-    node, terms, sink, signal,
+    node, terms, sink, signal, opaque: request.sealed !== undefined,
     headOf: (head) => withProxyTimes(head, seconds(startedMs), seconds(now())),
     infoOf: (info) => withTimes(info, deps.clock, startedMs),
     firstByte: () => deps.chooser.observed({ kind: 'first-token', choice: choice.id, nowMs: now() }),
@@ -170,6 +171,7 @@ function send(job: Job, { node, choice }: Seat): { readonly attempt: Attempt; re
     coefficient,
     timeoutMs: request.timeoutMs - (now() - startedMs),
     enableDebug: request.enableDebug,
+    ...(request.sealed !== undefined && { sealed: request.sealed.run }),
   }).finally(() => {
     node.running -= 1;
   });

@@ -15,7 +15,9 @@ export class Relayed {
   bytes = 0;
   /** Pieces of text, each of which took at least one token. A lower bound: a piece that two parts share is not seen. */
   texts = 0;
-  readonly #tail = Buffer.alloc(TAIL_BYTES);
+  /** The last bytes of the body, `#tailBytes` of them. */
+  readonly #tail = Buffer.allocUnsafe(TAIL_BYTES);
+  #tailBytes = 0;
   /** Found at the present end; undefined: not looked for. */
   #usage: UsageCounts | null | undefined;
 
@@ -31,8 +33,21 @@ export class Relayed {
         if (bytes[at] !== QUOTE) this.texts += 1;
       }
     }
-    if (bytes.length < TAIL_BYTES) this.#tail.copyWithin(0, bytes.length);
-    bytes.subarray(-TAIL_BYTES).copy(this.#tail, Math.max(0, TAIL_BYTES - bytes.length));
+    this.#keep(bytes);
+  }
+
+  #keep(bytes: Buffer): void {
+    const added = Math.min(bytes.length, TAIL_BYTES);
+    const kept = Math.min(this.#tailBytes, TAIL_BYTES - added);
+    this.#tail.copyWithin(0, this.#tailBytes - kept, this.#tailBytes);
+    bytes.copy(this.#tail, kept, bytes.length - added);
+    this.#tailBytes = kept + added;
+  }
+
+  /** The same for bytes that only the client can read. */
+  addOpaque({ byteLength }: Uint8Array): void {
+    this.bytes += byteLength;
+    this.#usage = null;
   }
 
   /** The last usage at the end of the body; null where there is none that makes sense. */
@@ -42,7 +57,7 @@ export class Relayed {
   }
 
   #findUsage(): UsageCounts | null {
-    const tail = this.#tail.toString('latin1'); // names and numbers are ASCII, and cut characters do no harm
+    const tail = this.#tail.latin1Slice(0, this.#tailBytes); // names and numbers are ASCII, and cut characters do no harm
     for (let at = tail.lastIndexOf(USAGE_MEMBER); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(USAGE_MEMBER, at - 1)) {
       const usage = parseUsage(objectAt(tail, at + USAGE_MEMBER.length));
       if (usage !== null) return usage;

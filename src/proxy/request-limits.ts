@@ -1,14 +1,14 @@
-// What one request may make a node generate, read from its body and written into it (WIRE.md sections 11, 12 and 20.15): the
-// reservation is a bound because the node is told the same number. What is not named stays byte for byte. Refuses bodies
-// whose limit cannot be told: other paths, no JSON object, members that appear twice, limits that are no whole numbers.
+// One request as the proxy bounds it (WIRE.md sections 11, 12 and 20.15): the reservation is a bound because the node is told the
+// same number, in the body that the proxy can read (openai/limit-body.ts) or by the node itself in one that is sealed to it.
+// Refuses other paths and methods, and bodies whose limit cannot be told.
 import { badRequest } from '../openai/errors.ts';
-import { openJsonObject } from '../openai/json-edit.ts';
+import { CHAT, limitBody, TEXT } from '../openai/limit-body.ts';
 import { decodeBoxed, encodeBoxed } from '../wire/tl/codec.ts';
+import type { ClientRequest } from '../wire/client-acceptor.ts';
 import type { HttpRequest } from '../wire/tl/types.ts';
-import type { JsonObjectText } from '../openai/json-edit.ts';
 
 export interface LimitedRequest {
-  /** Boxed `http.request` for the node: the client's own bytes where nothing had to be written. */
+  /** Boxed `http.request` for the node: the client's own bytes where nothing had to be written; sealed bytes as they came. */
   readonly query: Uint8Array;
   /** Most tokens of all answers together: the limit of one, times their number. */
   readonly maxTokens: number;
@@ -19,13 +19,17 @@ export interface LimitedRequest {
   readonly conversation: string | null;
 }
 
-const CHAT = '/v1/chat/completions';
-const TEXT = '/v1/completions';
-/** Limits travel as signed 32-bit numbers. */
-const MAX_LIMIT = 2 ** 31 - 1;
-const MAX_CHOICES = 1_000;
 const CONVERSATION_HEADER = 'x-cocoon-conversation';
 const CONVERSATION = /^[\x20-\x7e]{1,64}$/;
+
+/**
+ * Bounds a sealed request by what its fields say: the node refuses to generate more (SPEC.md section 5), and the padded size is at
+ * least that of the body. Throws ApiError.
+ */
+export function limitSealed({ query, maxTokens }: Pick<ClientRequest, 'query' | 'maxTokens'>, streamed: boolean): LimitedRequest {
+  if (maxTokens < 1) throw badRequest(`the limit of tokens is ${maxTokens}, expected 1 or more`, { param: 'max_tokens', code: 'invalid_value' });
+  return { query, maxTokens, bodyBytes: query.byteLength, streamed, conversation: null };
+}
 
 /**
  * Bounds one request. `query`: boxed `http.request`; `maxTokens`: what the client says it allows for one answer, 0 or more.
@@ -39,70 +43,14 @@ export function limitRequest(query: Uint8Array, maxTokens: number): LimitedReque
   if (http.method !== 'POST') {
     throw badRequest(`method is not allowed for ${path}, expected POST`, { status: 405, code: 'method_not_allowed', headers: { allow: 'POST' } });
   }
-  const body = openJsonObject(textOf(http.payload));
-  const perChoice = limitOf(body.members, maxTokens);
-  const written = missingLimits(body.members, perChoice, path);
+  const { text, perAnswer, answers, streamed } = limitBody(http.payload, path, () => maxTokens);
   return {
-    query: written === null ? query : withBody(http, body.edit({ set: written })),
-    maxTokens: perChoice * choicesOf(body.members, path),
+    query: text === null ? query : withBody(http, text),
+    maxTokens: perAnswer * answers,
     bodyBytes: http.payload.byteLength,
-    streamed: body.members.stream === true,
+    streamed,
     conversation: conversationOf(http),
   };
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-function textOf(payload: Uint8Array): string {
-  try {
-    return utf8.decode(payload);
-  } catch {
-    throw badRequest('request body is not valid JSON in UTF-8', { code: 'invalid_json' });
-  }
-}
-
-type Members = JsonObjectText['members'];
-
-/** A whole number from 1 in a member; undefined where it is absent or null. */
-function count(members: Members, name: string, most: number): number | undefined {
-  const value = Object.hasOwn(members, name) ? members[name] : undefined;
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > most) {
-    throw badRequest(`invalid value of '${name}' in request: expected a whole number from 1 to ${most}`, { param: name, code: 'invalid_value' });
-  }
-  return value;
-}
-
-/** The limit of one answer: what the body says (OpenAI: max_completion_tokens wins), at most what the client's envelope says. */
-function limitOf(members: Members, maxTokens: number): number {
-  const own = count(members, 'max_completion_tokens', MAX_LIMIT) ?? count(members, 'max_tokens', MAX_LIMIT);
-  const limit = Math.min(own ?? maxTokens, maxTokens);
-  if (limit < 1) throw badRequest(`the limit of tokens is ${maxTokens}, expected 1 or more`, { param: 'max_tokens', code: 'invalid_value' });
-  return limit;
-}
-
-/**
- * What has to be written so that an engine is bounded by `limit` whichever member it heeds; null for nothing. Engines know
- * `max_tokens` in both kinds of request and may know `max_completion_tokens` in chats only; some let the first win, some the second.
- */
-function missingLimits(members: Members, limit: number, path: string): Record<string, number> | null {
-  const named = (name: string): unknown => (Object.hasOwn(members, name) ? members[name] : undefined);
-  const tokens = named('max_tokens');
-  const completion = named('max_completion_tokens');
-  const bounded = tokens === limit && (completion === undefined || completion === limit);
-  if (bounded) return null;
-  return { max_tokens: limit, ...((path === CHAT || completion !== undefined) && { max_completion_tokens: limit }) };
-}
-
-/** Answers that the request asks for: `n`, or the `best_of` that are generated for them, for each prompt. */
-function choicesOf(members: Members, path: string): number {
-  const each = Math.max(count(members, 'n', MAX_CHOICES) ?? 1, count(members, 'best_of', MAX_CHOICES) ?? 1);
-  const { prompt } = members;
-  // A prompt may be a list of texts, or of lists of tokens; a list of numbers is one prompt.
-  const prompts = path === TEXT && Array.isArray(prompt) ? prompt.filter((item) => typeof item !== 'number').length : 1;
-  const choices = each * Math.max(1, prompts);
-  if (choices > MAX_CHOICES) throw badRequest(`the request asks for ${choices} answers, expected at most ${MAX_CHOICES}`, { param: 'n', code: 'invalid_value' });
-  return choices;
 }
 
 function withBody(http: HttpRequest, text: string): Uint8Array {

@@ -6,6 +6,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { NodeRegistry } from '../../src/proxy/nodes.ts';
 import { relay } from '../../src/proxy/relay.ts';
 import { createChooser } from '../../src/proxy/routing/create-chooser.ts';
+import { SealKeys } from '../../src/proxy/sealed-keys.ts';
 import { Pending } from '../../src/proxy/settlements.ts';
 import { unpaidAccounts } from '../../src/proxy/unpaid-accounts.ts';
 import { unpaidAddress } from '../../src/chain/unpaid-address.ts';
@@ -65,6 +66,7 @@ async function scripted(runs: Run | readonly Run[], changes: Changes = {}) {
       asks.push(ask);
       return real.choose(ask, candidates === null ? null : [...candidates].filter(({ id }) => !ask.exclude.has(id)).slice(0, 1), nowMs);
     },
+    rank: (...args) => real.rank(...args),
     observed: (event) => { observed.push(event); real.observed(event); },
     explain: (limit) => real.explain(limit), viewFor: (...args) => real.viewFor(...args), reputation: (...args) => real.reputation(...args),
   };
@@ -81,7 +83,7 @@ async function scripted(runs: Run | readonly Run[], changes: Changes = {}) {
   const link = { remoteAddress: 'x:1', requestPayment } as unknown as ClientLink;
   const pending = new Pending();
   let now = 5_000;
-  const deps = { accounts, nodes, chooser, pending, canaries: null, clock: { now: () => now }, log: silentLog };
+  const deps = { accounts, nodes, chooser, sealKeys: new SealKeys(), pending, canaries: null, clock: { now: () => now }, log: silentLog };
   const error = await relay(deps, client, link, { ...REQUEST, ...changes.request }, sink, changes.signal ?? new AbortController().signal)
     .then(() => null, (thrown: unknown) => thrown);
   await pending.idle();

@@ -61,7 +61,7 @@ describe('acceptClient: handshake', () => {
       checkOwner: () => { throw new RemoteError(0, 'Failed to parse account address'); }, configVersion: () => 2, admit: async () => { throw new RemoteError(602, 'client is closing'); },
     } });
     const { is_test: _test, ...noTest } = PARAMS;
-    const all: ClientParams = { ...noTest, flags: 2, min_proto_version: 8, max_proto_version: 9 };
+    const all: ClientParams = { ...noTest, flags: 2, min_proto_version: 9, max_proto_version: 10 };
     const cases: [ClientParams, Partial<typeof refusing>, number, string][] = [
       [all, {}, 602, 'tool old client'],
       [{ ...all, flags: 3, is_test: false }, {}, 602, 'test mode mismatch'],

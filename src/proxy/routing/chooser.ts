@@ -213,6 +213,11 @@ export interface Chooser {
    * no ready workers, or "can run this query with coefficient=N".
    */
   choose(ask: Ask, candidates: Iterable<Candidate> | null, nowMs: number): Choice;
+  /**
+   * The nodes that could take `ask` now, those that are full included at the end, best first: for who chooses elsewhere, with these words
+   * in hand. One of which little is known comes first as often as `choose` would take it. Nothing is counted as chosen.
+   */
+  rank(ask: Ask, candidates: Iterable<Candidate>, nowMs: number): NodeId[];
   observed(event: Observation): void;
   /** The last choices, newest first, at most `limit` (at most 256 are kept). */
   explain(limit: number): Explanation[];

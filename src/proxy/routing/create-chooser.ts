@@ -12,7 +12,7 @@ import { cachedBytes, OpenChoice } from './open-choice.ts';
 import { pick, pickUnknown } from './pick.ts';
 import { explainRound } from './round.ts';
 import { Seats } from './seats.ts';
-import type { Ask, Candidate, Choice, Chooser, ChooserOptions, Explanation, NodeView, Observation, PassedOver, Reputation } from './chooser.ts';
+import type { Ask, Candidate, Choice, Chooser, ChooserOptions, Explanation, NodeId, NodeView, Observation, PassedOver, Reputation } from './chooser.ts';
 import type { ExplanationRecord } from './explanations.ts';
 import type { Pick } from './pick.ts';
 import type { Round } from './round.ts';
@@ -58,6 +58,31 @@ class RoutingChooser implements Chooser {
     return this.#take(round, picked, record, now);
   }
 
+  rank(ask: Ask, candidates: Iterable<Candidate>, nowMs: number): NodeId[] {
+    const now = this.#time.at(nowMs);
+    const model = this.#seats.model(ask.model);
+    const load = loadOf(ask, model, now);
+    const usable: Seat[] = [];
+    const full: NodeId[] = [];
+    for (const candidate of candidates) {
+      const reason = this.#unusable(candidate, ask);
+      if (reason === 'full') full.push(candidate.id);
+      if (reason !== null || candidate.coefficient > ask.maxCoefficient) continue;
+      const seat = this.#seats.of(candidate, model);
+      seat.weigh(load, 0);
+      usable.push(seat);
+    }
+    const picked = pick(usable, null);
+    this.#exploration.earn();
+    const unknown = picked !== null && this.#exploration.available ? pickUnknown(usable, picked.winner, now, this.#random) : null;
+    if (unknown !== null && unknown !== picked?.winner) this.#exploration.spend();
+    const first = unknown ?? picked?.winner;
+    // Those that are set aside (at rest, distrusted) come after all others.
+    const order = (seat: Seat): number => (seat === first ? -1 : seat.aside === null ? 0 : 1);
+    usable.sort((a, b) => order(a) - order(b) || a.weighedMs - b.weighedMs);
+    return [...usable.map(({ candidate }) => candidate.id), ...full];
+  }
+
   observed(event: Observation): void {
     const now = this.#time.at(event.nowMs);
     switch (event.kind) {
@@ -96,11 +121,7 @@ class RoutingChooser implements Chooser {
   /** Filters, and weighs what is left. */
   #survey(ask: Ask, model: ModelSpeed, candidates: Iterable<Candidate>, now: number): Round {
     const held = this.#conversations.find(ask.affinity, now);
-    const kilobytes = ask.promptBytes / 1_000;
-    const answerTokens = model.answerTokens(ask.maxTokens, now);
-    const load: Load = {
-      kilobytes, answerTokens, nowMs: now, typicalMs: valueAt(model.firstToken, kilobytes) + answerTokens * model.token.base,
-    };
+    const load = loadOf(ask, model, now);
     const skipped: Partial<Record<PassedOver, number>> = {};
     let any = false;
     let cheapest: number | null = null;
@@ -122,7 +143,7 @@ class RoutingChooser implements Chooser {
       seat.weigh(load, held?.node === candidate.id ? cachedBytes(seat, held.bytes, ask, now) / 1_000 : 0);
       contenders.push(seat);
     }
-    return { ask, held, contenders, skipped, any, cheapest, ordinary: model.isOrdinary(kilobytes, now) };
+    return { ask, held, contenders, skipped, any, cheapest, ordinary: model.isOrdinary(load.kilobytes, now) };
   }
 
   /** Why this node cannot take the request whatever it would pay; null when it can. */
@@ -164,6 +185,12 @@ class RoutingChooser implements Chooser {
     this.#open.delete(id);
     open.leave();
   }
+}
+
+function loadOf(ask: Ask, model: ModelSpeed, now: number): Load {
+  const kilobytes = ask.promptBytes / 1_000;
+  const answerTokens = model.answerTokens(ask.maxTokens, now);
+  return { kilobytes, answerTokens, nowMs: now, typicalMs: valueAt(model.firstToken, kilobytes) + answerTokens * model.token.base };
 }
 
 /** The texts of WIRE.md section 11 step 3. */
