@@ -10,7 +10,7 @@ const run = promisify(execFile);
 const PROGRAM = fileURLToPath(new URL('fuzz.mjs', import.meta.url));
 const REGRESSIONS = new URL('regressions/', import.meta.url);
 /** Executions of each target; `npm run fuzz` makes more. */
-const SMOKE = Number(process.env['COCOON_FUZZ_RUNS'] ?? 1500);
+const SMOKE = Number(process.env['COCOON_FUZZ_RUNS'] ?? 500);
 
 interface Ended {
   readonly code: number;
