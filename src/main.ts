@@ -40,7 +40,7 @@ export async function main(argv: readonly string[], context: Context): Promise<n
     out = new Output(context.stdout, context.stderr, {
       json: settings.boolean('json'), quiet: settings.boolean('quiet'), verbose: settings.boolean('verbose'), schema: schema(parsed.path),
     });
-    await parsed.module.run({ args: parsed.args, options: parsed.options, yes: parsed.globals.yes === true, settings, context, out });
+    await parsed.module.run({ argv, args: parsed.args, options: parsed.options, yes: parsed.globals.yes === true, settings, context, out });
     await out.finish();
     return 0;
   } catch (thrown) {

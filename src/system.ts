@@ -40,6 +40,12 @@ function onSignal(signal: NodeJS.Signals, first: () => void): void {
   });
 }
 
+function onHangup(listener: () => void): () => void {
+  if (process.stdin.isTTY === true || process.stderr.isTTY === true) return () => undefined;
+  process.on('SIGHUP', listener);
+  return () => process.off('SIGHUP', listener);
+}
+
 /** Prompts on stderr, so that stdout stays data. Null unless a person can see the question and type the answer. */
 function terminalPrompts(signal: AbortSignal): Prompts | null {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return null;
@@ -75,6 +81,7 @@ export function realContext(): Context {
     prompts: terminalPrompts(controller.signal),
     clock: systemClock,
     signal: controller.signal,
+    onHangup,
     self: { command: process.execPath, args: [fileURLToPath(new URL('../bin/cocoon', import.meta.url))] },
   };
 }

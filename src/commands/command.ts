@@ -5,6 +5,8 @@ import type { Settings } from '../core/settings.ts';
 import type { Output } from './output.ts';
 
 export interface Invocation {
+  /** The command line as it was given. */
+  readonly argv: readonly string[];
   /** Positional arguments; a variadic one is spread at the end. */
   readonly args: readonly string[];
   /** Options of the command itself, as commander parsed them. */

@@ -57,6 +57,11 @@ export interface Context {
   readonly clock: Clock;
   /** Aborted by SIGINT and SIGTERM; the reason is the InterruptedError that ends the command. */
   readonly signal: AbortSignal;
+  /**
+   * Calls `listener` at each SIGHUP, which otherwise ends the process; returns how to stop. Where a terminal is attached the signal
+   * says that it is gone, and goes on to end the process. Absent: there are no such signals.
+   */
+  readonly onHangup?: (listener: () => void) => () => void;
   /** For tests: a system that is a TEE or none. Absent: the running one. */
   readonly systemFiles?: SystemFiles;
   /** How to start this very program again as another process: executable and leading arguments. */
