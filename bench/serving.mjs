@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { askChat } from '../dist/client/chat.js';
+import { throughSession } from '../dist/client/one-session.js';
 import { silentLog } from '../dist/core/log.js';
 import { loadLlamaEngine } from '../dist/node/engine/llama-engine.js';
 import { cpuMs, machineCpuMs } from './lib/cpu.mjs';
@@ -58,7 +59,7 @@ async function* direct(engine, { prompt, ...sampling }, seed) {
 }
 
 async function* throughNetwork(session, question, seed) {
-  const stream = askChat(session, { model: 'cocoon-tiny', ...question, seed }, { timeoutMs: 60_000, maxCoefficient: 4000, signal: new AbortController().signal });
+  const stream = askChat(throughSession({ session }), { model: 'cocoon-tiny', ...question, seed }, { timeoutMs: 60_000, maxCoefficient: 4000, signal: new AbortController().signal });
   for (;;) {
     const next = await stream.next();
     if (next.done) return next.value.usage.completionTokens;
@@ -117,7 +118,7 @@ async function requestsPerSecond(network) {
   for (const connections of [1, 30]) {
     const sessions = await Promise.all(Array.from({ length: connections }, () => network.connect()));
     const ask = async (session) => {
-      const stream = askChat(session, { model: 'instant', prompt: 'hello', maxTokens: 16 }, { timeoutMs: 60_000, maxCoefficient: 4000, signal: new AbortController().signal });
+      const stream = askChat(throughSession({ session }), { model: 'instant', prompt: 'hello', maxTokens: 16 }, { timeoutMs: 60_000, maxCoefficient: 4000, signal: new AbortController().signal });
       for (;;) {
         if ((await stream.next()).done) return;
       }

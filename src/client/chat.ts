@@ -1,33 +1,52 @@
-// One chat question through a session: sends it as a streaming OpenAI request, gives the text as it comes, and at the
-// end what it cost and how long each hop took. An answer without its finish reason, its [DONE] and its final message is
-// an error: nothing incomplete ends like something complete.
+// One chat question: sends it as a streaming OpenAI request, gives the text as it comes, and at the end what it cost, how long
+// each hop took and what shows who answered. Through several proxies a question is asked again before its answer has begun.
+// An answer without its finish reason, its [DONE] and its final message is an error: nothing incomplete ends like something complete.
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { NetworkError } from '../core/errors.ts';
+import { NetworkError, UsageError } from '../core/errors.ts';
 import { createSseParser } from '../openai/sse-parser.ts';
 import { readUsage } from '../openai/usage.ts';
-import { encodeBoxed } from '../wire/tl/codec.ts';
-import { explainFailure, failureInStream, refusedByNode } from './refusals.ts';
+import { isEnd } from './answer-body.ts';
+import { failureInStream, refusedByNode } from './refusals.ts';
+import type { CocoonError } from '../core/errors.ts';
 import type { UsageCounts } from '../openai/usage.ts';
-import type { FinalInfo, HopTimes, HttpHead, TokensUsed } from '../wire/answer.ts';
-import type { ClientSession } from '../wire/client-session.ts';
+import type { HopTimes, HttpHead, TokensUsed } from '../wire/answer.ts';
+import type { AnswerProof } from '../wire/sealed.ts';
+import type { AnswerBody } from './answer-body.ts';
+import type { ConnectedProxy } from './connect.ts';
+import type { Forwarder, ForwardRequest } from './forward.ts';
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
 
 export interface Question {
   /** Base name of the model. */
   readonly model: string;
+  /** The last message of the user. */
   readonly prompt: string;
   readonly system?: string | undefined;
+  /** Messages between the system's and the prompt: earlier questions and their answers. */
+  readonly history?: readonly ChatMessage[] | undefined;
   readonly maxTokens: number;
   readonly temperature?: number | undefined;
   readonly topP?: number | undefined;
   readonly seed?: number | undefined;
   readonly stop?: readonly string[] | undefined;
+  /** The answer is to be JSON of this schema; nodes that cannot constrain it refuse with UnconstrainedError. */
+  readonly schema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> } | undefined;
+  /** Names the conversation to the proxy, so that a node that has its beginning cached is preferred. Means nothing to anybody else. */
+  readonly conversation?: string | undefined;
 }
 
-export interface AskOptions {
-  readonly timeoutMs: number;
-  /** Highest price accepted, in thousandths. */
-  readonly maxCoefficient: number;
-  readonly signal: AbortSignal;
+export interface AskOptions extends Pick<ForwardRequest, 'maxCoefficient' | 'timeoutMs' | 'signal' | 'cost' | 'target'> {}
+
+/** What a receipt speaks of: the HTTP bodies of request and answer. */
+export interface Exchange {
+  readonly request: Uint8Array;
+  /** SHA-256 of the answer's body as it came, 32 bytes. */
+  readonly answerHash: Uint8Array;
 }
 
 export interface Answer {
@@ -37,6 +56,11 @@ export interface Answer {
   readonly usage: UsageCounts;
   /** What is charged: adjusted tokens as the node reported and the proxy passed on. */
   readonly charged: TokensUsed;
+  /** The proxy that passed it on. */
+  readonly proxy: ConnectedProxy;
+  /** What shows who answered; null where the request was not sealed. */
+  readonly proof: AnswerProof | null;
+  readonly exchange: Exchange;
   readonly timing: {
     /** From sending the request. */
     readonly firstTextMs: number | null;
@@ -47,9 +71,16 @@ export interface Answer {
   };
 }
 
+/** The node cannot hold its answers to a schema; asked without one it answers, and the answer is the caller's to judge. */
+export class UnconstrainedError extends UsageError {}
+
 /** Largest body of an error answer that is kept, and largest answer text. */
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_TEXT_LENGTH = 16 * 1024 * 1024;
+/** How nodes name the option that they refuse. */
+const SCHEMA_OPTION = /\bresponse_format\b/;
+const CHAT_PATH = '/v1/chat/completions';
+const CONVERSATION_HEADER = 'X-Cocoon-Conversation';
 
 const Chunk = z.object({
   choices: z.array(z.object({
@@ -59,11 +90,11 @@ const Chunk = z.object({
   error: z.unknown().optional(),
 });
 
-function requestBytes(question: Question): Uint8Array {
-  const { prompt, system } = question;
-  const body = {
+function bodyOf(question: Question): Uint8Array {
+  const { prompt, system, history = [], schema } = question;
+  return new TextEncoder().encode(JSON.stringify({
     model: question.model,
-    messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), { role: 'user', content: prompt }],
+    messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), ...history, { role: 'user', content: prompt }],
     stream: true,
     stream_options: { include_usage: true },
     max_tokens: question.maxTokens,
@@ -72,16 +103,17 @@ function requestBytes(question: Question): Uint8Array {
     ...(question.topP === undefined ? {} : { top_p: question.topP }),
     ...(question.seed === undefined ? {} : { seed: question.seed }),
     ...(question.stop === undefined || question.stop.length === 0 ? {} : { stop: question.stop }),
+    ...(schema === undefined ? {} : { response_format: { type: 'json_schema', json_schema: { name: schema.name, strict: true, schema: schema.schema } } }),
+  }));
+}
+
+/** The HTTP request of a question, as it is sent. */
+export function requestOf(question: Question): Pick<ForwardRequest, 'path' | 'payload' | 'headers' | 'model' | 'maxTokens'> {
+  const { conversation, model, maxTokens } = question;
+  return {
+    path: CHAT_PATH, payload: bodyOf(question), model, maxTokens,
+    headers: conversation === undefined ? [] : [{ name: CONVERSATION_HEADER, value: conversation }],
   };
-  const payload = new TextEncoder().encode(JSON.stringify(body));
-  return encodeBoxed({
-    _: 'http.request', method: 'POST', url: '/v1/chat/completions', http_version: 'HTTP/1.1',
-    headers: [
-      { _: 'http.header', name: 'Content-Type', value: 'application/json' },
-      { _: 'http.header', name: 'Content-Length', value: String(payload.length) },
-    ],
-    payload,
-  });
 }
 
 /** Reads the events of one streamed chat answer; keeps the text, the finish reason and the usage. */
@@ -150,52 +182,46 @@ class ErrorBody {
   }
 }
 
+/** What a node's refusal means. */
+async function refusal({ status }: HttpHead, body: AnswerBody, { schema }: Question): Promise<CocoonError> {
+  const refused = new ErrorBody();
+  for (let piece = await body.next(); !isEnd(piece); piece = await body.next()) refused.push(piece);
+  const error = refusedByNode(status, refused.bytes());
+  if (schema === undefined || error.code !== 'E_REQUEST' || !SCHEMA_OPTION.test(error.message)) return error;
+  return new UnconstrainedError('E_REQUEST', error.message, { cause: error, hint: 'use a model whose node can hold answers to a schema' });
+}
+
 /**
- * Asks and yields the text as it comes; returns the whole answer. Throws UsageError (the node refused the request),
- * NotFoundError (unknown model), CapacityError, EngineError, or NetworkError; after any of them what was yielded is incomplete.
+ * Asks and yields the text as it comes; returns the whole answer. Throws what `forward` throws, UsageError (the node refused the request;
+ * UnconstrainedError for its schema), NotFoundError (unknown model), CapacityError, EngineError, or NetworkError; after any of them what
+ * was yielded is incomplete. Leaving the loop cancels the request.
  */
-export async function* askChat(session: ClientSession, question: Question, options: AskOptions): AsyncGenerator<string, Answer, undefined> {
+export async function* askChat({ forward }: Pick<Forwarder, 'forward'>, question: Question, options: AskOptions): AsyncGenerator<string, Answer, undefined> {
   const startedMs = performance.now();
-  let firstTextMs: number | null = null;
-  let head: HttpHead | null = null;
-  let info: FinalInfo | null = null;
+  const request = requestOf(question);
+  const { proxy, head, body } = await forward({ ...request, ...options, whole: false });
   const reader = new ChatReader();
-  const refusal = new ErrorBody();
-
-  const take = function* (bytes: Uint8Array): Generator<string> {
-    if (head?.status !== 200) {
-      refusal.push(bytes);
-      return;
-    }
-    const added = reader.push(bytes);
-    if (added === '') return;
-    firstTextMs ??= performance.now() - startedMs;
-    yield added;
-  };
-
+  const hash = createHash('sha256');
+  let firstTextMs: number | null = null;
   try {
-    const events = session.ask({
-      model: question.model, query: requestBytes(question), maxCoefficient: options.maxCoefficient, maxTokens: question.maxTokens,
-      timeoutMs: options.timeoutMs, signal: options.signal,
-    });
-    for await (const event of events) {
-      if (event.kind === 'head') {
-        head = event.head;
-        yield* take(event.head.payload);
-      } else if (event.kind === 'part') {
-        yield* take(event.bytes);
-      } else {
-        info = event.info;
+    if (head.status !== 200) throw await refusal(head, body, question);
+    for (;;) {
+      const piece = await body.next();
+      if (isEnd(piece)) {
+        const { info, proof = null } = piece;
+        return {
+          text: reader.text, ...reader.finish(), charged: info.tokens, proxy, proof,
+          exchange: { request: request.payload, answerHash: new Uint8Array(hash.digest()) },
+          timing: { firstTextMs, totalMs: performance.now() - startedMs, proxy: info.proxyTimes ?? null, node: info.workerTimes ?? null },
+        };
       }
+      hash.update(piece);
+      const added = reader.push(piece);
+      if (added === '') continue;
+      firstTextMs ??= performance.now() - startedMs;
+      yield added;
     }
-  } catch (error) {
-    throw explainFailure(error, head !== null);
+  } finally {
+    await body.leave();
   }
-  if (head === null || info === null) throw new NetworkError('E_CLOSED', 'the answer ended before it began');
-  if (head.status !== 200) throw refusedByNode(head.status, refusal.bytes());
-  const { finishReason, usage } = reader.finish();
-  return {
-    text: reader.text, finishReason, usage, charged: info.tokens,
-    timing: { firstTextMs, totalMs: performance.now() - startedMs, proxy: info.proxyTimes ?? null, node: info.workerTimes ?? null },
-  };
 }

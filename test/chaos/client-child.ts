@@ -3,6 +3,7 @@
 import { Address } from '@ton/core';
 import { reservationOf } from '../../src/client/bounds.ts';
 import { askChat } from '../../src/client/chat.ts';
+import { throughSession } from '../../src/client/one-session.ts';
 import { createConnector } from '../../src/client/connect.ts';
 import { multipliersOf, paidAccounts } from '../../src/client/paid-accounts.ts';
 import { openPaymentBook } from '../../src/chain/payment-book.ts';
@@ -205,7 +206,7 @@ async function askOnce(connected: ConnectedProxy | null, ask: Ask, root: RootFol
   const cancel = new AbortController();
   if (ask.cancelAfter === 0) setTimeout(() => cancel.abort(new Error('cancelled on purpose')), 2);
   let received = 0;
-  const stream = askChat(connected.session, { model: MODEL, prompt, maxTokens: ask.maxTokens }, { timeoutMs: ask.timeoutMs, maxCoefficient: 1_000, signal: cancel.signal });
+  const stream = askChat(throughSession(connected), { model: MODEL, prompt, maxTokens: ask.maxTokens }, { timeoutMs: ask.timeoutMs, maxCoefficient: 1_000, signal: cancel.signal });
   try {
     for (;;) {
       const next = await stream.next();

@@ -1,12 +1,14 @@
 // A chat over a scripted session: what is complete, and every way in which an answer can be less than that.
 import { describe, expect, it } from '@jest/globals';
-import { askChat } from '../../src/client/chat.ts';
+import { askChat, UnconstrainedError } from '../../src/client/chat.ts';
+import { throughSession } from '../../src/client/one-session.ts';
 import { NetworkError, RemoteError } from '../../src/core/errors.ts';
 import { AnswerError } from '../../src/wire/answer.ts';
 import { decodeBoxed } from '../../src/wire/tl/codec.ts';
-import { HEAD, INFO, text } from '../fakes/session-ports.ts';
+import { HEAD, INFO, sha256, text } from '../fakes/session-ports.ts';
 import type { Question } from '../../src/client/chat.ts';
-import type { AnswerEvent, AskRequest, ClientSession } from '../../src/wire/client-session.ts';
+import type { ConnectedProxy } from '../../src/client/connect.ts';
+import type { AnswerEvent, AskRequest } from '../../src/wire/client-session.ts';
 
 const chunk = (content: string, finish: string | null = null): string => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] })}\n\n`;
 const USAGE = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 2, completion_tokens: 3, total_tokens: 5 } })}\n\n`;
@@ -32,9 +34,9 @@ async function ask(events: readonly AnswerEvent[], thrown?: unknown, question: P
         left = true;
       }
     },
-  } as unknown as ClientSession;
+  };
   const pieces: string[] = [];
-  const stream = askChat(session, { model: 'm', prompt: 'hi', maxTokens: 5, ...question }, { timeoutMs: 100, maxCoefficient: 7, signal: new AbortController().signal });
+  const stream = askChat(throughSession({ session } as unknown as ConnectedProxy), { model: 'm', prompt: 'hi', maxTokens: 5, ...question }, { timeoutMs: 100, maxCoefficient: 7, signal: new AbortController().signal });
   try {
     for (;;) {
       const next = await stream.next();
@@ -69,7 +71,8 @@ describe('askChat', () => {
       const { request } = await ask([], undefined, question);
       const http = decodeBoxed(request?.query ?? new Uint8Array(0));
       if (http._ !== 'http.request') throw new Error('no request');
-      expect([http.method, http.url, http.headers.map(({ name }) => name)]).toEqual(['POST', '/v1/chat/completions', ['Content-Type', 'Content-Length']]);
+      const named = question.conversation === undefined ? [] : ['X-Cocoon-Conversation'];
+      expect([http.method, http.url, http.headers.map(({ name }) => name)]).toEqual(['POST', '/v1/chat/completions', ['Content-Type', 'Content-Length', ...named]]);
       return JSON.parse(Buffer.from(http.payload).toString());
     };
     expect(await sent({})).toEqual({ model: 'm', messages: [{ role: 'user', content: 'hi' }], stream: true, stream_options: { include_usage: true }, max_tokens: 5, max_completion_tokens: 5 });
@@ -78,11 +81,41 @@ describe('askChat', () => {
     });
   });
 
+  it('history, schema and conversation are sent where there are any', async () => {
+    const history = [{ role: 'user', content: 'a' }, { role: 'assistant', content: 'b' }] as const;
+    const { request } = await ask([], undefined, { system: 's', history, schema: { name: 'x', schema: { type: 'object' } }, conversation: 'c1' });
+    const http = decodeBoxed(request?.query ?? new Uint8Array(0));
+    if (http._ !== 'http.request') throw new Error('no request');
+    expect(http.headers.at(-1)).toMatchObject({ name: 'X-Cocoon-Conversation', value: 'c1' });
+    expect(JSON.parse(Buffer.from(http.payload).toString())).toMatchObject({
+      messages: [{ role: 'system', content: 's' }, ...history, { role: 'user', content: 'hi' }],
+      response_format: { type: 'json_schema', json_schema: { name: 'x', strict: true, schema: { type: 'object' } } },
+    });
+  });
+
+  it('the whole answer says who passed it on, what a receipt speaks of, and what shows who answered', async () => {
+    const proof = { scheme: 'v1', receipt: null, node: null } as const;
+    const { answer, request } = await ask([head(), part(WHOLE.slice(0, 50)), part(WHOLE.slice(50)), { ...END, proof } as AnswerEvent]);
+    const http = decodeBoxed(request?.query ?? new Uint8Array(0));
+    expect(answer).toMatchObject({ proof, exchange: { answerHash: sha256(text(WHOLE)) } });
+    expect(answer?.exchange.request).toEqual(http._ === 'http.request' ? http.payload : null);
+    expect((await ask([head(), part(WHOLE), END])).answer?.proof).toBeNull();
+  });
+
+  it('a node that cannot constrain its answers refuses by name, and it is known as that', async () => {
+    const refused = (message: string) => [head(400), part(JSON.stringify({ error: { message } })), END];
+    const schema = { name: 'x', schema: {} };
+    const { error } = await ask(refused("option 'response_format.type' in request: only \"text\" is supported"), undefined, { schema });
+    expect(error).toBeInstanceOf(UnconstrainedError);
+    expect(error).toMatchObject({ code: 'E_REQUEST' });
+    expect((await ask(refused("option 'seed' in request"), undefined, { schema })).error).not.toBeInstanceOf(UnconstrainedError);
+    expect((await ask(refused("option 'response_format'"))).error).not.toBeInstanceOf(UnconstrainedError);
+  });
+
   const without = (piece: string): string => WHOLE.replace(piece, '');
   it.each<[string, readonly AnswerEvent[]]>([
     ['no end', [head(), part(WHOLE)]],
     ['nothing', []],
-    ['an end and nothing else', [END]],
     ['a head only', [head()]],
     ['no body', [head(), END]],
     ['no [DONE]', [head(), part(without(DONE)), END]],
@@ -94,6 +127,10 @@ describe('askChat', () => {
     const { answer, error } = await ask(events);
     expect(answer).toBeNull();
     expect(error).toMatchObject({ code: 'E_CLOSED', exitCode: 6 });
+  });
+
+  it('an end without a head breaks the protocol', async () => {
+    expect((await ask([END])).error).toMatchObject({ code: 'E_PROTOCOL', exitCode: 6 });
   });
 
   it.each<[string, string | Uint8Array]>([

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unpaidAccounts as clientAccounts } from '../../src/client/accounts.ts';
 import { askChat } from '../../src/client/chat.ts';
+import { throughSession } from '../../src/client/one-session.ts';
 import { connectToProxy } from '../../src/client/connect.ts';
 import { equalBytes } from '../../src/core/bytes.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -213,11 +214,11 @@ export interface Asked {
 
 /** Asks and collects; `onPiece` sees each piece as it comes. Never rejects. */
 export async function ask(
-  { session }: ConnectedProxy, question: Partial<Question> = {},
+  proxy: ConnectedProxy, question: Partial<Question> = {},
   { onPiece, ...options }: Partial<AskOptions> & { onPiece?: (piece: string, count: number) => void | Promise<void> } = {},
 ): Promise<Asked> {
   const pieces: string[] = [];
-  const stream = askChat(session, { model: 'instant', prompt: 'hello there', maxTokens: 10_000, ...question }, {
+  const stream = askChat(throughSession(proxy), { model: 'instant', prompt: 'hello there', maxTokens: 10_000, ...question }, {
     timeoutMs: 10_000, maxCoefficient: 4_000, signal: new AbortController().signal, ...options,
   });
   try {

@@ -1,0 +1,58 @@
+// A bound on what a run may spend: the highest cost of each attempt is put aside before it is sent, and what it cost in the end
+// takes its place. Refuses the attempt for which not enough is left, before anything of it leaves this machine.
+import { PolicyError } from '../core/errors.ts';
+import { formatTon } from '../core/units.ts';
+import { reservationOf } from './bounds.ts';
+import type { TokenMultipliers } from '../openai/token-price.ts';
+import type { RequestBounds } from './accounts.ts';
+import type { AttemptCost } from './forward.ts';
+
+/** What adjusted tokens cost now. */
+export interface TokenPrice {
+  /** nanoTON of an adjusted token. */
+  readonly perTokenNano: bigint;
+  readonly multipliers: TokenMultipliers;
+}
+
+export interface Spending {
+  /** What was spent: told costs, and the highest cost of what broke off without a word. */
+  readonly spentNano: bigint;
+  /** Puts aside what one attempt may cost. Throws PolicyError `E_MAX_SPEND`. */
+  reserve(bounds: RequestBounds): AttemptCost;
+}
+
+/** All that may be read and generated, at the highest price that is accepted: what the proxy puts aside too (WIRE.md section 12). */
+export const mostCostNano = (bounds: RequestBounds, { perTokenNano, multipliers }: TokenPrice): bigint => reservationOf(bounds, multipliers) * perTokenNano;
+
+/** `maxNano`: null for no bound. `price` is asked for at each attempt; null where nobody pays. */
+export function createSpending(maxNano: bigint | null, price: () => TokenPrice | null): Spending {
+  let spentNano = 0n;
+  let asideNano = 0n;
+  return {
+    get spentNano() {
+      return spentNano;
+    },
+    reserve(bounds) {
+      const now = price();
+      const mostNano = now === null ? 0n : mostCostNano(bounds, now);
+      const leftNano = maxNano === null ? null : maxNano - spentNano - asideNano;
+      if (maxNano !== null && leftNano !== null && mostNano > leftNano) {
+        throw new PolicyError('E_MAX_SPEND', `a request that may cost ${formatTon(mostNano)} TON is not sent: ${formatTon(leftNano > 0n ? leftNano : 0n)} of --max-spend ${formatTon(maxNano)} TON is left`, {
+          hint: 'raise --max-spend, or lower --max-tokens or --max-price',
+        });
+      }
+      asideNano += mostNano;
+      let open = true;
+      return {
+        settle(info) {
+          if (!open) return;
+          open = false;
+          asideNano -= mostNano;
+          // What broke off may be billed without our ever being told; more than was put aside nobody can bill.
+          const toldNano = info === null ? mostNano : info.tokens.total * (now?.perTokenNano ?? 0n);
+          spentNano += toldNano < mostNano ? toldNano : mostNano;
+        },
+      };
+    },
+  };
+}
