@@ -103,6 +103,11 @@ export const CODES = {
     cause: 'The bytes of a model on this machine are not those of its name, so it is not served.',
     action: 'Remove it with `cocoon models rm` and pull it again; if it happens again, check the disk.',
   },
+  E_MODEL_FORMAT: {
+    exit: 3, retryable: false,
+    cause: 'The file is not a GGUF model, or one that this version cannot read.',
+    action: 'Check that the name or address is that of a .gguf file; a model that was split is named by its first part.',
+  },
   E_MODEL_IN_USE: {
     exit: 3, retryable: true,
     cause: 'A running process has the model open, so its files are not removed.',
