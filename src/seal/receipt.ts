@@ -10,13 +10,16 @@ import { verifySignature } from '../chain/ed25519.ts';
 import { Decoder, Encoder } from './encoding.ts';
 import { SealError } from './errors.ts';
 import { decodeKeyRecord, signedBytesOf } from './key-record.ts';
+import { encodeRouting } from './request.ts';
 import type { Receipt } from '../chain/cells/receipt.ts';
 import type { Signer } from '../chain/ed25519.ts';
 import type { SealedUsage } from './answer.ts';
 import type { KeyRecord, SignedKeyRecord } from './key-record.ts';
+import type { Routing } from './request.ts';
 
 const VERSION = 1;
 const DOMAIN = Buffer.from('cocoon answer receipt 1\0');
+const REQUEST_DOMAIN = Buffer.from('cocoon receipt request 1\0');
 const HASH = 32;
 const SIGNATURE = 64;
 const MAX_RECORD = 16_384;
@@ -62,7 +65,16 @@ function encodeBody({ core, record, usage, coefficient, pricePerTokenNano, param
     .finish();
 }
 
+/**
+ * The request id of a receipt, 32 bytes: it names what was sealed, with all that was authenticated, so that an honest node, which opens
+ * nothing twice, never signs two receipts of one id, whatever ids its clients choose.
+ */
+export const receiptRequestId = (routing: Routing, enc: Uint8Array): Uint8Array => sha256(REQUEST_DOMAIN, encodeRouting(routing), enc);
+
 const signedMessage = (body: Uint8Array): Uint8Array => new Uint8Array(Buffer.concat([DOMAIN, body]));
+
+/** What the receipt key signs beside the core: a domain and the whole receipt. */
+export const signedReceiptBytes = (receipt: AnswerReceipt): Uint8Array => signedMessage(encodeBody(receipt));
 
 /** Signs with the receipt key that the record names. A key must never sign two different receipts of one request. */
 export function signAnswerReceipt(receipt: AnswerReceipt, signer: Signer): SignedAnswerReceipt {
