@@ -6,12 +6,14 @@ import { NOT_READY } from '../wire/remote-codes.ts';
 import { dial } from '../wire/dial.ts';
 import { openWorkerSession } from '../wire/worker-session.ts';
 import { answerRequest } from './answer-request.ts';
+import { answerSealed } from './sealed-request.ts';
 import type { NodeAccounts, NodeConnection } from './accounts.ts';
 import type { AnswerSink, TokensUsed } from '../wire/answer.ts';
 import type { Connection } from '../wire/connection.ts';
-import type { WorkerSession, WorkerSessionPort } from '../wire/worker-session.ts';
+import type { WorkerRequest, WorkerSession, WorkerSessionPort } from '../wire/worker-session.ts';
 import type { MeteredRequest, RequestEnd, RequestMeter } from './daemon/meter.ts';
 import type { Engine } from './engine.ts';
+import type { SealedDeps, SealedRequest } from './sealed-request.ts';
 import type { Clock } from '../core/clock.ts';
 import type { VerifyPeer } from '../tee/peer.ts';
 import type { TlsIdentity } from '../wire/tls.ts';
@@ -36,6 +38,8 @@ export interface SessionOptions {
   readonly versions?: VersionRange;
   /** Told of every request. */
   readonly meter?: RequestMeter;
+  /** Opens requests that are sealed to this node; absent: it has no keys and takes none. */
+  readonly sealing?: Omit<SealedDeps, 'now'>;
 }
 
 /** What the operator may change while the node runs. */
@@ -61,9 +65,11 @@ export const DRAIN_GRACE_MS = 2_000;
 function sessionPort(options: SessionOptions, account: NodeConnection, terms: Terms): WorkerSessionPort {
   const deps = { engine: options.engine, clock: options.clock, multipliers: () => options.accounts.multipliers() };
   let proxy = '';
+  let proxyPublicKey = new Uint8Array(0);
   return {
     checkProxy: (offer, signal) => {
       proxy = offer.proxy.contractAddress;
+      proxyPublicKey = new Uint8Array(offer.proxy.publicKey);
       return account.checkProxy(offer, signal);
     },
     compared: (status, agreed) => account.compared(status, agreed),
@@ -75,12 +81,22 @@ function sessionPort(options: SessionOptions, account: NodeConnection, terms: Te
       const metered = (options.meter ?? NO_METER).begin(proxy);
       let how: RequestEnd = 'failed';
       try {
-        await answerRequest({ ...deps, counted: (usage) => metered.counted(usage) }, request, countingSink(sink, account, metered, () => { how = 'answered'; }), signal);
+        const answer = (plain: WorkerRequest, to: AnswerSink): Promise<void> =>
+          answerRequest({ ...deps, counted: (usage) => metered.counted(usage) }, plain, countingSink(to, account, metered, () => { how = 'answered'; }), signal);
+        if (isSealed(request)) await answerSealed(sealedDeps(options), request, { proxyPublicKey, price: terms.coefficient }, sink, answer);
+        else await answer(request, sink);
       } finally {
         metered.end(signal.aborted ? 'cancelled' : how);
       }
     },
   };
+}
+
+const isSealed = (request: WorkerRequest): request is SealedRequest => request.sealed !== undefined;
+
+function sealedDeps({ sealing, clock }: SessionOptions): SealedDeps {
+  if (sealing === undefined) throw new RemoteError(NOT_READY, 'worker: it has no keys for sealed requests');
+  return { ...sealing, now: () => clock.now() };
 }
 
 const NO_METER: RequestMeter = { begin: () => ({ wrote() {}, counted() {}, delivered() {}, end() {} }) };
@@ -143,6 +159,7 @@ export async function openSession(
     account.onBlocked(tell);
     tell();
     if (told !== terms.coefficient) session.setCoefficient(terms.coefficient).catch(() => undefined); // changed during the handshake
+    options.sealing?.sealing.publish(session);
     hooks.opened(connection, tell);
     return session;
   } finally {

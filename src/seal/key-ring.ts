@@ -16,8 +16,11 @@ export const ROTATION_S = 1800;
 const GRACE_S = 600;
 /** Clients whose clocks are a little behind may use a record at once. */
 const BEFORE_S = 60;
+const GPU_DIGEST_BYTES = 32;
 
-export interface RingKey {
+export interface RingKey<V = undefined> {
+  /** What vouches for the record. */
+  readonly voucher: V;
   readonly signed: SignedKeyRecord;
   readonly keyId: Uint8Array;
   /** Unix seconds after which it opens nothing. */
@@ -28,27 +31,33 @@ export interface RingKey {
 }
 
 /** What every record of a ring says. */
-export type RingFacts = Pick<KeyRecord, 'tlsPublicKey' | 'receiptKey' | 'imageHash' | 'model' | 'root' | 'cpuEvidence' | 'gpuEvidence'>;
+export type RingFacts = Pick<KeyRecord, 'tlsPublicKey' | 'receiptKey' | 'imageHash' | 'model' | 'root' | 'cpuEvidence'>;
 
-export interface KeyRing {
+export interface KeyRing<V = undefined> {
   /** The newest record, for new requests. */
-  current(): RingKey;
+  current(): RingKey<V>;
   /** The key of a request. Throws SealError for one that is unknown or over. */
-  find(keyId: Uint8Array, nowS: number): RingKey;
+  find(keyId: Uint8Array, nowS: number): RingKey<V>;
   /** Makes a new key and erases those that are over. */
   rotate(nowS: number): Promise<void>;
   /** Erases everything. */
   close(): void;
 }
 
-/** A ring with its first key. `facts` is asked at each rotation; `sign` is Ed25519 by the TLS key. */
-export async function createKeyRing(options: {
+export interface KeyRingOptions<V> {
+  /** Asked at each rotation. */
   facts(): RingFacts;
+  /** Has evidence made for a record whose `gpuEvidence` is still zeros; what it gives is the digest that the record then carries. */
+  vouch(draft: KeyRecord): Promise<{ readonly gpuEvidence: Uint8Array; readonly voucher: V }>;
+  /** Ed25519 by the TLS key. */
   sign(message: Uint8Array): Uint8Array;
   readonly nowS: number;
-}): Promise<KeyRing> {
-  const keys = new Map<string, RingKey>();
-  let current = await makeKey(options.facts(), options.sign, options.nowS);
+}
+
+/** A ring with its first key. */
+export async function createKeyRing<V>(options: KeyRingOptions<V>): Promise<KeyRing<V>> {
+  const keys = new Map<string, RingKey<V>>();
+  let current = await makeKey(options, options.nowS);
   keys.set(toHex(current.keyId), current);
   return {
     current: () => current,
@@ -58,7 +67,7 @@ export async function createKeyRing(options: {
       return key;
     },
     async rotate(nowS) {
-      current = await makeKey(options.facts(), options.sign, nowS);
+      current = await makeKey(options, nowS);
       keys.set(toHex(current.keyId), current);
       for (const [id, key] of keys) {
         if (nowS < key.notAfter) continue;
@@ -73,7 +82,7 @@ export async function createKeyRing(options: {
   };
 }
 
-async function makeKey(facts: RingFacts, sign: (message: Uint8Array) => Uint8Array, nowS: number): Promise<RingKey> {
+async function makeKey<V>({ facts, vouch, sign }: KeyRingOptions<V>, nowS: number): Promise<RingKey<V>> {
   const opened = await Promise.all([HYBRID_SUITE, MANDATORY_SUITE].map(async (id) => {
     const suite = await loadSuite(id);
     if (suite === null) throw new RangeError(`suite ${suiteName(id)} is not known here`);
@@ -84,11 +93,14 @@ async function makeKey(facts: RingFacts, sign: (message: Uint8Array) => Uint8Arr
   }));
   const keyId = new Uint8Array(randomBytes(KEY_ID_BYTES));
   const notAfter = nowS + ROTATION_S + GRACE_S;
-  const record = encodeKeyRecord({
-    ...facts, keyId, notBefore: nowS - BEFORE_S, notAfter,
+  const draft: KeyRecord = {
+    ...facts(), gpuEvidence: new Uint8Array(GPU_DIGEST_BYTES), keyId, notBefore: nowS - BEFORE_S, notAfter,
     suites: opened.map(({ id, key }) => ({ ...id, publicKey: key.publicKey })),
-  });
+  };
+  const { gpuEvidence, voucher } = await vouch(draft);
+  const record = encodeKeyRecord({ ...draft, gpuEvidence });
   return {
+    voucher,
     signed: { record, signature: sign(signedBytesOf(record)) },
     keyId, notAfter,
     open(suite) {

@@ -26,7 +26,9 @@ export const EXPECTED: ExpectedRecord = {
   tlsPublicKey: tls.publicKey, imageHash: FACTS.imageHash, cpuEvidence: FACTS.cpuEvidence, root: ROOT, model: 'cocoon-tiny', nowS: NOW_S, verifySignature,
 };
 
-export const ring = (): Promise<KeyRing> => createKeyRing({ facts: () => FACTS, sign: (message) => tls.sign(message), nowS: NOW_S });
+export const ring = (): Promise<KeyRing> => createKeyRing({
+  facts: () => FACTS, vouch: async () => ({ gpuEvidence: FACTS.gpuEvidence, voucher: undefined }), sign: (message) => tls.sign(message), nowS: NOW_S,
+});
 
 export const routingOf = (keyId: Uint8Array, suite = MANDATORY_SUITE): Routing => ({
   requestId: bytes(32, 'request'), keyId, suite, root: ROOT, paramsVersion: 3, proxyPublicKey: bytes(32, 'proxy'),
