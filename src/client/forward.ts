@@ -1,15 +1,31 @@
-// One HTTP request of an application through the network: to the nearest proxy, and to another one when it fails before the
-// head of its answer has come. Once an answer has begun it is passed on as it comes, and ends only when it is complete:
-// whatever ends before is thrown to the reader.
+// One HTTP request of an application through the network, until an answer has begun: to the nearest proxy that may be tried, to
+// another one when it fails before the first byte, again after a short wait when all have failed, and to two at once when the
+// first is slow and that was asked for. What has begun is passed on as it comes and ends only when it is complete: whatever
+// ends before is thrown to the reader. Every attempt is sealed and paid for anew.
 import { abortError } from '../core/deadline.ts';
-import { asCocoonError, AttestationError, NetworkError } from '../core/errors.ts';
+import { asCocoonError, CapacityError, NetworkError } from '../core/errors.ts';
+import { backoffMs, sleep as realSleep } from '../core/retry.ts';
 import { encodeBoxed } from '../wire/tl/codec.ts';
-import { explainFailure } from './refusals.ts';
+import { beginAnswer } from './answer-body.ts';
+import { createBreakers, nodeCircuit, proxyCircuit, standardRules } from './breakers.ts';
+import { faultOf, mayTryAgain, nodeFailureOf } from './faults.ts';
+import { firstOf } from './hedge.ts';
 import type { CocoonError } from '../core/errors.ts';
+import type { Sleep } from '../core/retry.ts';
 import type { FinalInfo, HttpHead, HttpHeader } from '../wire/answer.ts';
-import type { AnswerEvent } from '../wire/client-session.ts';
+import type { NodeTarget } from '../wire/sealed.ts';
+import type { AnswerBody, BegunAnswer } from './answer-body.ts';
+import type { Breakers, Pass } from './breakers.ts';
 import type { ConnectedProxy } from './connect.ts';
+import type { FaultBoard } from './faults.ts';
+import type { Contender } from './hedge.ts';
 import type { SessionPool } from './session-pool.ts';
+
+/** What one attempt may cost, put aside; exactly one call of `settle` ends it. */
+export interface AttemptCost {
+  /** `info`: what the proxy said at the end, null when nothing was told. `delivered`: something of the answer has come. */
+  settle(info: FinalInfo | null, delivered: boolean): void;
+}
 
 export interface ForwardRequest {
   /** Path of the node's endpoint. */
@@ -25,74 +41,244 @@ export interface ForwardRequest {
   /** For everything, further attempts included. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Which nodes may answer; any when absent. */
+  readonly target?: NodeTarget | undefined;
+  /** True: the answer is one document, and is taken to another proxy until all of it is here. False: its first byte counts. */
+  readonly whole: boolean;
+  /** Puts aside what each attempt may cost; throws to refuse it. */
+  readonly cost?: (() => AttemptCost) | undefined;
 }
 
 export interface ForwardedAnswer {
   readonly proxy: ConnectedProxy;
   readonly head: HttpHead;
-  /** The body as it comes; ends only with a complete answer. Leaving the loop cancels the request. */
-  readonly body: AsyncGenerator<Uint8Array, FinalInfo, undefined>;
+  /** The body as it comes. */
+  readonly body: AnswerBody;
+  /** Attempts until this one, itself included; those of a hedge too. */
+  readonly attempts: number;
+  /** A second attempt was made because the first one was slow. */
+  readonly hedged: boolean;
 }
 
-/** Proxies that one request may be tried with. */
-const MAX_PROXIES = 3;
-const MIN_RETRY_MS = 100;
+export interface ForwarderOptions {
+  readonly pool: Pick<SessionPool, 'acquire' | 'sessions'>;
+  /** Milliseconds without a first byte after which a second attempt is made beside the first; null: never. */
+  readonly hedgeMs?: number | null;
+  readonly breakers?: Breakers;
+  readonly board?: FaultBoard;
+  readonly sleep?: Sleep;
+  /** Longest that an answer may stand still once it has begun. Default 20 s. */
+  readonly stallMs?: number;
+}
 
-/** Resolves with the head of an answer. Throws what `explainFailure` gives, the pool's error, or the signal's reason. */
-export async function forward(pool: Pick<SessionPool, 'acquire'>, request: ForwardRequest): Promise<ForwardedAnswer> {
-  const endsAt = performance.now() + request.timeoutMs;
-  const leftMs = (): number => Math.max(1, Math.round(endsAt - performance.now()));
-  const query = queryOf(request);
-  const tried = new Set<string>();
-  let first: CocoonError | null = null;
-  for (;;) {
-    let proxy: ConnectedProxy;
+export interface Forwarder {
+  /** Resolves with the beginning of an answer. Throws what `explainFailure` gives, the pool's error, what `cost` threw, or the signal's reason. */
+  forward(request: ForwardRequest): Promise<ForwardedAnswer>;
+  readonly breakers: Breakers;
+}
+
+const MAX_ATTEMPTS = 12;
+/** How long a request that has failed everywhere goes on trying: a network without a free node is told of sooner than one that breaks. */
+const PATIENCE_MS = { busy: 1_500, broken: 10_000 } as const;
+const BACKOFF = { baseMs: 60, maxMs: 1_000 };
+const MIN_LEFT_MS = 50;
+const STALL_MS = 20_000;
+const MAX_MODELS = 1_000;
+const NODE_FAILURES = ['busy', 'lost', 'engine'] as const;
+
+const NOT_READ = new NetworkError('E_CLOSED', 'the answer is not read any more');
+
+/** One attempt at one proxy, with leave of its circuits. */
+interface Seat {
+  readonly proxy: ConnectedProxy;
+  readonly passes: ReadonlyMap<string, Pass>;
+}
+
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  const shared = { ...options, breakers: options.breakers ?? createBreakers(standardRules), models: new Set<string>() };
+  return {
+    breakers: shared.breakers,
+    forward: (request) => new Job(shared, request).run(),
+  };
+}
+
+class Job {
+  readonly #shared: ForwarderOptions & { readonly breakers: Breakers; readonly models: Set<string> };
+  readonly #request: ForwardRequest;
+  readonly #query: Uint8Array;
+  readonly #endsAt: number;
+  /** Proxies that have failed in this round. */
+  readonly #tried = new Set<string>();
+  #attempts = 0;
+  #rounds = 0;
+  #hedged = false;
+  #first: CocoonError | null = null;
+  /** When trying ends; set by the first failure. */
+  #patienceEndsAt = Infinity;
+
+  constructor(shared: ForwarderOptions & { readonly breakers: Breakers; readonly models: Set<string> }, request: ForwardRequest) {
+    this.#shared = shared;
+    this.#request = request;
+    this.#query = queryOf(request);
+    this.#endsAt = performance.now() + request.timeoutMs;
+  }
+
+  async run(): Promise<ForwardedAnswer> {
+    const { signal, model } = this.#request;
+    for (;;) {
+      const seat = await this.#seat();
+      try {
+        const { proxy, begun } = await this.#attempt(seat);
+        if (this.#shared.models.size < MAX_MODELS && begun.head.status === 200) this.#shared.models.add(model);
+        return { proxy, head: begun.head, body: begun.body, attempts: this.#attempts, hedged: this.#hedged };
+      } catch (thrown) {
+        if (signal.aborted) throw abortError(signal);
+        this.#failed(seat.proxy, asCocoonError(thrown));
+      }
+    }
+  }
+
+  get #leftMs(): number {
+    return Math.max(1, Math.round(this.#endsAt - performance.now()));
+  }
+
+  /** Throws when nothing more can be done about the error. */
+  #failed({ address }: ConnectedProxy, error: CocoonError): void {
+    const { board, models } = this.#shared;
+    board?.note(error);
+    this.#first ??= error;
+    this.#tried.add(address);
+    // A proxy that has just started knows no model until its nodes are back.
+    const unknown = error.code === 'E_NOT_FOUND' && !models.has(this.#request.model);
+    const patienceMs = unknown ? 0 : nodeFailureOf(error) === 'busy' ? PATIENCE_MS.busy : PATIENCE_MS.broken;
+    this.#patienceEndsAt = Math.min(this.#patienceEndsAt, performance.now() + patienceMs);
+    if (!mayTryAgain(error)) throw error;
+    if (this.#attempts >= MAX_ATTEMPTS || this.#leftMs < MIN_LEFT_MS) throw this.#first;
+  }
+
+  /** A proxy to try now; waits for one. Throws the first error when there is none in time. */
+  async #seat(): Promise<Seat> {
+    const { pool, sleep = realSleep } = this.#shared;
+    const { signal } = this.#request;
+    for (;;) {
+      if (signal.aborted) throw abortError(signal);
+      const found = this.#free(this.#tried);
+      if (found !== null) return found;
+      const patienceMs = Math.min(this.#leftMs, this.#patienceEndsAt - performance.now());
+      if (this.#first !== null && patienceMs <= 0) throw this.#first;
+      const others = pool.sessions();
+      if (others.length === 0) {
+        try {
+          await pool.acquire({ timeoutMs: patienceMs, signal });
+        } catch (error) {
+          // That nobody else is there says less than why the one that was there failed.
+          throw signal.aborted ? abortError(signal) : this.#first ?? error;
+        }
+        this.#tried.clear();
+        continue;
+      }
+      const untried = others.filter(({ address }) => !this.#tried.has(address));
+      if (untried.length === 0) {
+        // All have failed: another round, a little later.
+        await sleep(Math.min(patienceMs, backoffMs(this.#rounds, BACKOFF)), signal).catch(() => undefined);
+        this.#rounds += 1;
+        this.#tried.clear();
+        continue;
+      }
+      await this.#waitForCircuits(untried, sleep);
+    }
+  }
+
+  /** Nobody may be tried now: waits until one may. Throws when that would be too late. */
+  async #waitForCircuits(proxies: readonly ConnectedProxy[], sleep: Sleep): Promise<void> {
+    const { breakers, board } = this.#shared;
+    const { signal, model } = this.#request;
+    const now = performance.now();
+    if (this.#patienceEndsAt === Infinity) this.#patienceEndsAt = now + PATIENCE_MS.broken;
+    const waitMs = Math.min(...proxies.map(({ address }) => breakers.waitMs(circuitsOf(address, model))));
+    if (now + waitMs > Math.min(this.#patienceEndsAt, this.#endsAt)) {
+      const why = board?.troubles().find(({ fault }) => fault === 'proxy' || fault === 'node');
+      throw this.#first ?? new CapacityError('E_NO_NODE', `proxies and nodes for this model have failed several times in a row and are left alone for ${Math.round(waitMs)} ms${why === undefined ? '' : `: ${why.message}`}`);
+    }
+    await sleep(Math.max(5, Math.min(waitMs, 250)), signal).catch(() => undefined);
+  }
+
+  /** The nearest proxy outside `except` whose circuits let this request through. */
+  #free(except: ReadonlySet<string>): Seat | null {
+    const { pool, breakers } = this.#shared;
+    for (const proxy of pool.sessions()) {
+      if (except.has(proxy.address)) continue;
+      const passes = breakers.admit(circuitsOf(proxy.address, this.#request.model));
+      if (passes !== null) return { proxy, passes };
+    }
+    return null;
+  }
+
+  async #attempt(seat: Seat): Promise<{ readonly proxy: ConnectedProxy; readonly begun: BegunAnswer }> {
+    const { hedgeMs = null } = this.#shared;
+    const { signal } = this.#request;
+    if (hedgeMs === null || this.#request.whole) return { proxy: seat.proxy, begun: await this.#begin(seat, signal) };
+    const contender = (at: Seat): Contender<{ readonly proxy: ConnectedProxy; readonly begun: BegunAnswer }> => ({
+      start: async (inner) => ({ proxy: at.proxy, begun: await this.#begin(at, inner) }),
+      discard: ({ begun }) => begun.body.leave(),
+    });
+    return firstOf(contender(seat), () => {
+      // Another proxy if there is one; else the same, which has other nodes.
+      const second = this.#free(new Set([...this.#tried, seat.proxy.address])) ?? this.#free(this.#tried);
+      if (second === null) return null;
+      this.#hedged = true;
+      return contender(second);
+    }, { afterMs: hedgeMs, signal });
+  }
+
+  async #begin({ proxy, passes }: Seat, signal: AbortSignal): Promise<BegunAnswer> {
+    const { stallMs = STALL_MS, board } = this.#shared;
+    const { model, maxTokens, maxCoefficient, whole, cost, target } = this.#request;
+    let aside: AttemptCost | undefined;
     try {
-      proxy = await pool.acquire({ timeoutMs: first === null ? leftMs() : Math.min(leftMs(), MIN_RETRY_MS), signal: request.signal, except: tried });
+      aside = cost?.();
     } catch (error) {
-      // That nobody else is there says less than why the one that was there failed.
-      throw first ?? error;
+      for (const pass of passes.values()) pass.left();
+      throw this.#first ?? error;
     }
-    try {
-      return await begin(proxy, query, { ...request, timeoutMs: leftMs() });
-    } catch (thrown) {
-      if (request.signal.aborted) throw abortError(request.signal);
-      const error = asCocoonError(explainFailure(thrown, false));
-      first ??= error;
-      tried.add(proxy.address);
-      if (!mayTryAnother(error) || tried.size >= MAX_PROXIES || leftMs() < MIN_RETRY_MS) throw first;
-    }
+    this.#attempts += 1;
+    const own = new AbortController();
+    const events = proxy.session.ask({
+      model, query: this.#query, maxTokens, maxCoefficient, timeoutMs: this.#leftMs, signal: AbortSignal.any([signal, own.signal]), ...(target !== undefined && { target }),
+    });
+    return beginAnswer(events, {
+      whole, stallMs,
+      cancel: () => own.abort(NOT_READ),
+      begun: () => {
+        for (const pass of passes.values()) pass.begun();
+      },
+      ended: (end) => {
+        aside?.settle(end.info, end.delivered);
+        if (end.kind === 'complete') board?.answered();
+        // Who was told to stop, or had too little time, has not failed.
+        const left = end.kind === 'left' || (end.kind === 'broken' && (signal.aborted || end.error.code === 'E_TIMEOUT'));
+        conclude(passes, proxy.address, model, left ? undefined : end.kind === 'broken' ? end.error : null);
+      },
+    });
   }
 }
 
-/** What another proxy may do better: everything but what is wrong with the request, the money or the evidence. */
-const mayTryAnother = (error: CocoonError): boolean =>
-  !(error instanceof AttestationError) && (error instanceof NetworkError || error.code === 'E_NO_NODE' || error.code === 'E_ENGINE' || error.code === 'E_REMOTE') && error.code !== 'E_TIMEOUT';
+const circuitsOf = (address: string, model: string): string[] => [proxyCircuit(address), ...NODE_FAILURES.map((failure) => nodeCircuit(address, model, failure))];
 
-async function begin(proxy: ConnectedProxy, query: Uint8Array, { model, maxTokens, maxCoefficient, timeoutMs, signal }: ForwardRequest): Promise<ForwardedAnswer> {
-  const events = proxy.session.ask({ model, query, maxTokens, maxCoefficient, timeoutMs, signal });
-  const next = await events.next();
-  if (next.done === true || next.value.kind !== 'head') throw new NetworkError('E_PROTOCOL', 'the answer does not begin with its head');
-  const { head } = next.value;
-  return { proxy, head, body: bodyOf(head, events) };
-}
-
-async function* bodyOf(head: HttpHead, events: AsyncGenerator<AnswerEvent, void, undefined>): AsyncGenerator<Uint8Array, FinalInfo, undefined> {
-  try {
-    if (head.payload.byteLength > 0) yield head.payload;
-    for await (const event of events) {
-      if (event.kind === 'part' && event.bytes.byteLength > 0) yield event.bytes;
-      if (event.kind === 'end') return event.info;
-    }
-  } catch (error) {
-    throw explainFailure(error, true);
-  } finally {
-    await events.return();
+/** Tells the circuits how an attempt ended. `error`: null for a complete answer, undefined for one that was left. */
+function conclude(passes: ReadonlyMap<string, Pass>, address: string, model: string, error: CocoonError | null | undefined): void {
+  const failure = error === null || error === undefined ? null : nodeFailureOf(error);
+  const broken = failure !== null ? nodeCircuit(address, model, failure) : error !== null && error !== undefined && faultOf(error) === 'proxy' ? proxyCircuit(address) : null;
+  for (const [name, pass] of passes) {
+    if (name === broken) pass.failed();
+    else if (error === null) pass.succeeded();
+    else pass.left();
   }
-  throw new NetworkError('E_CLOSED', 'the answer ended before it was complete');
 }
 
-function queryOf({ path, payload, headers }: ForwardRequest): Uint8Array {
+/** The boxed `http.request`. */
+export function queryOf({ path, payload, headers }: Pick<ForwardRequest, 'path' | 'payload' | 'headers'>): Uint8Array {
+  if (!path.startsWith('/')) throw new NetworkError('E_PROTOCOL', 'the path of a request begins with a slash');
   const all = [{ name: 'Content-Type', value: 'application/json' }, { name: 'Content-Length', value: String(payload.byteLength) }, ...headers];
   return encodeBoxed({
     _: 'http.request', method: 'POST', url: path, http_version: 'HTTP/1.1',

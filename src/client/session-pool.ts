@@ -4,14 +4,13 @@ import { abortError } from '../core/deadline.ts';
 import { deferred } from '../core/deferred.ts';
 import { AttestationError, asCocoonError, NetworkError } from '../core/errors.ts';
 import { backoffMs, sleep as realSleep } from '../core/retry.ts';
+import { faultOf } from './faults.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Deferred } from '../core/deferred.ts';
 import type { Log } from '../core/log.ts';
 import type { Sleep } from '../core/retry.ts';
 import type { ConnectedProxy, Connector } from './connect.ts';
-
-/** Where the trouble is: this machine and its configuration, the TON network, the proxies, or the nodes behind them. */
-export type Fault = 'local' | 'ton' | 'proxy' | 'node';
+import type { FaultBoard } from './faults.ts';
 
 export type PoolState =
   | { readonly kind: 'connecting'; readonly error: CocoonError | null }
@@ -34,6 +33,8 @@ export interface SessionPoolOptions {
   readonly size?: number;
   readonly connectTimeoutMs: number;
   readonly log: Log;
+  /** Told of what keeps proxies from being ready. */
+  readonly board?: FaultBoard;
   readonly sleep?: Sleep;
 }
 
@@ -41,14 +42,6 @@ const DEFAULT_SIZE = 2;
 const RETRY = { baseMs: 500, maxMs: 10_000 };
 /** With one session ready, further proxies are looked for at this pace. */
 const FURTHER_MS = 15_000;
-
-/** Whose trouble an error is. */
-export function faultOf({ code }: CocoonError): Fault {
-  if (code.startsWith('E_CHAIN') || code === 'E_TX_EXPIRED' || code === 'E_UNCONFIRMED') return 'ton';
-  if (code === 'E_NO_NODE' || code === 'E_ENGINE' || code === 'E_ENGINE_BUSY') return 'node';
-  if (code === 'E_CONFIG' || code === 'E_STATE' || code === 'E_FUNDS' || code === 'E_USAGE' || code === 'E_INTERNAL') return 'local';
-  return 'proxy';
-}
 
 /** Starts to connect at once; returns before there is a session. */
 export function openSessionPool(options: SessionPoolOptions): SessionPool {
@@ -120,7 +113,7 @@ class Pool implements SessionPool {
   }
 
   async #run(): Promise<void> {
-    const { connector, connectTimeoutMs, size = DEFAULT_SIZE, log, sleep = realSleep } = this.#options;
+    const { connector, connectTimeoutMs, size = DEFAULT_SIZE, log, board, sleep = realSleep } = this.#options;
     const { signal } = this.#ending;
     for (let failures = 0; !signal.aborted;) {
       if (this.#ready.length >= size) {
@@ -135,6 +128,7 @@ class Pool implements SessionPool {
         if (signal.aborted) return;
         const error = asCocoonError(thrown);
         if (this.#ready.length === 0) {
+          board?.note(error);
           this.state = error instanceof AttestationError ? { kind: 'refused', error } : { kind: 'connecting', error };
           this.#changed();
           log.warn('no proxy is ready', { code: error.code, reason: error.message, fault: faultOf(error) });

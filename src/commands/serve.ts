@@ -1,9 +1,13 @@
-// `cocoon serve`: an OpenAI-compatible endpoint on this machine. It answers once a proxy of the network has been verified, keeps
-// verified connections warm, and refuses everything that it could not keep to.
+// `cocoon serve`: an OpenAI-compatible endpoint on this machine. It answers once a proxy of the network has been verified, and its
+// nodes where requests are sealed to them; keeps verified connections warm, stays up when proxies and nodes do not, and refuses
+// everything that it could not keep to.
 import { resolve } from 'node:path';
 import { createCallers, parseApiKeys } from '../client/endpoint/callers.ts';
 import { openAiProblem } from '../client/endpoint/problems.ts';
+import { watchNodes } from '../client/endpoint/nodes.ts';
 import { endpointRoutes } from '../client/endpoint/routes.ts';
+import { createFaultBoard } from '../client/faults.ts';
+import { createForwarder } from '../client/forward.ts';
 import { openSessionPool } from '../client/session-pool.ts';
 import { readBounded } from '../core/files.ts';
 import { formatTon } from '../core/units.ts';
@@ -11,12 +15,14 @@ import { createHttpServer } from '../http/server.ts';
 import { openClient, priceOf } from './client.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { declarePassphrase } from './passphrase.ts';
+import { continuesOf, declareStayingUp, hedgeMsOf } from './staying-up.ts';
 import { decimalNumber, listenAddress, tonAmount, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { Log } from '../core/log.ts';
 import type { ApiKey } from '../client/endpoint/callers.ts';
 import type { RunningRole } from './daemon.ts';
 import type { Invocation } from './command.ts';
+import type { StayingUpOptions } from './staying-up.ts';
 import type { HostPort } from './values.ts';
 
 /** As the network's other clients. */
@@ -28,8 +34,10 @@ const USUAL_MAX_TOKENS = 1_000;
 const MAX_KEY_FILE = 256 * 1024;
 /** A slow application on this machine must not hold up a connection for ever. */
 const REQUEST_TIMEOUT_MS = 60_000;
+/** Applications of this machine that ask at the same time. */
+const MAX_CONNECTIONS = 1_024;
 
-interface ServeOptions {
+interface ServeOptions extends StayingUpOptions {
   readonly listen?: HostPort;
   readonly maxPrice?: number;
   readonly maxTokens?: number;
@@ -44,6 +52,7 @@ export function declare(command: Command): void {
     .option('--max-tokens <n>', `most tokens that one answer may have (default: ${DEFAULT_MAX_TOKENS})`, wholeNumber(1, 10_000_000))
     .option('--session-budget <ton>', 'most TON that this process may spend', tonAmount())
     .option('--api-keys <file>', 'file of API keys, one a line, each with a budget in TON if wanted (default: everybody on this machine)');
+  declareStayingUp(command);
   declarePassphrase(command);
   declareDaemon(command);
 }
@@ -60,16 +69,21 @@ async function start(invocation: Invocation, options: ServeOptions, keys: readon
   const { listen = DEFAULT_LISTEN, maxPrice = DEFAULT_MAX_PRICE, maxTokens = DEFAULT_MAX_TOKENS, sessionBudget = null } = options;
   const timeoutMs = settings.durationMs('timeout');
   const client = await openClient(invocation, { renewed: true, log });
-  const pool = openSessionPool({ connector: client.connector, connectTimeoutMs: timeoutMs, log });
+  const now = (): number => context.clock.now();
+  const board = createFaultBoard(now);
+  const pool = openSessionPool({ connector: client.connector, connectTimeoutMs: timeoutMs, log, board });
+  const nodes = watchNodes({ pool, sealed: false, log });
   const close = async (): Promise<void> => {
+    await nodes.close();
     await pool.close();
     await client.end();
   };
   try {
     const server = await createHttpServer({
-      ...listen, loopbackOnly: true, rawBodies: true, requestTimeoutMs: REQUEST_TIMEOUT_MS, log, onProblem: openAiProblem,
+      ...listen, loopbackOnly: true, rawBodies: true, requestTimeoutMs: REQUEST_TIMEOUT_MS, maxConnections: MAX_CONNECTIONS, log, onProblem: openAiProblem,
       routes: await endpointRoutes({
-        pool, callers: createCallers(keys, sessionBudget), now: () => context.clock.now(), timeoutMs,
+        pool, nodes, board, callers: createCallers(keys, sessionBudget), now, timeoutMs, continueAnswers: continuesOf(options, settings),
+        forwarder: createForwarder({ pool, board, hedgeMs: hedgeMsOf(options, settings) }),
         price: () => priceOf(client.network) ?? { perTokenNano: 0n, largestMultiplier: 0 },
         maxCoefficient: Math.floor(maxPrice * 1000), maxTokens, defaultMaxTokens: Math.min(maxTokens, USUAL_MAX_TOKENS),
       }),
@@ -81,9 +95,11 @@ async function start(invocation: Invocation, options: ServeOptions, keys: readon
     try {
       // Not before: an application that is told to use this endpoint must not find it unverified.
       const { address, peer } = await pool.acquire({ timeoutMs, signal: context.signal });
+      const { verified, problem } = await nodes.firstLook(context.signal);
+      if (problem !== null) log.warn('no node is ready', { code: problem.code, reason: problem.message });
       return {
         facts: {
-          url: `${server.url}/v1`, proxy: address, evidence: peer.evidence, keys: String(keys.length),
+          url: `${server.url}/v1`, proxy: address, evidence: peer.evidence, nodes: String(verified), keys: String(keys.length),
           maxPrice: String(maxPrice), maxTokens: String(maxTokens), budget: sessionBudget === null ? 'none' : `${formatTon(sessionBudget)} TON`,
         },
         ended: new Promise(() => {}), // only a signal ends it; a network that is gone is looked for until it is back

@@ -43,6 +43,8 @@ export const SETTINGS = {
   'client.wallet': { type: 'string', summary: 'wallet that pays for requests (default: the setting `wallet`, or the only one)' },
   'client.deposit': { type: 'ton', summary: 'TON to deposit with a proxy when less than half of it is left (default: twice the network\'s least client stake)' },
   'client.max_deposit': { type: 'ton', fallback: '20', summary: 'most TON of one\'s own that may lie with all proxies together' },
+  'client.hedge': { type: 'duration', summary: 'ask a second proxy when the first byte of an answer takes longer than this (default: never); what is answered twice is paid twice' },
+  'client.continue': { type: 'boolean', fallback: 'true', summary: 'let another node go on with an answer of plain text that broke off' },
   'node.wallet': { type: 'string', summary: 'hot wallet of the node: pays fees, owns nothing (default: the setting `wallet`, or the only one)' },
   'node.owner': { type: 'string', summary: 'cold address that the node\'s earnings are paid to; never the hot wallet' },
   'node.max_owed': { type: 'ton', fallback: '1', summary: 'TON that a proxy may owe without having signed it, before the node stops working for it' },

@@ -6,7 +6,7 @@ export interface JsonEdit {
   /** Members to take out. */
   readonly remove?: readonly string[];
   /** Members to write, at the end; a member of that name is taken out first. Values go through JSON.stringify. */
-  readonly set?: Readonly<Record<string, string | number | boolean>>;
+  readonly set?: Readonly<Record<string, string | number | boolean | object | null>>;
 }
 
 interface Member {
