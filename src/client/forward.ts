@@ -78,8 +78,10 @@ export interface Forwarder {
 }
 
 const MAX_ATTEMPTS = 12;
-/** How long a request that has failed everywhere goes on trying: a network without a free node is told of sooner than one that breaks. */
-const PATIENCE_MS = { busy: 1_500, broken: 10_000 } as const;
+/** How long a request that has failed everywhere goes on trying: engines that fail, and a network without a free node, are told of sooner than connections that break. */
+const PATIENCE_MS = { busy: 1_500, engine: 1_500, lost: 10_000, broken: 10_000 } as const;
+/** Attempts that broke after something had been delivered: each of them is paid. */
+const MAX_PAID_FAILURES = 3;
 const BACKOFF = { baseMs: 60, maxMs: 1_000 };
 const MIN_LEFT_MS = 50;
 const STALL_MS = 20_000;
@@ -111,6 +113,7 @@ class Job {
   readonly #tried = new Set<string>();
   #attempts = 0;
   #rounds = 0;
+  #paidFailures = 0;
   #hedged = false;
   #first: CocoonError | null = null;
   /** When trying ends; set by the first failure. */
@@ -150,10 +153,10 @@ class Job {
     this.#tried.add(address);
     // A proxy that has just started knows no model until its nodes are back.
     const unknown = error.code === 'E_NOT_FOUND' && !models.has(this.#request.model);
-    const patienceMs = unknown ? 0 : nodeFailureOf(error) === 'busy' ? PATIENCE_MS.busy : PATIENCE_MS.broken;
+    const patienceMs = unknown ? 0 : PATIENCE_MS[nodeFailureOf(error) ?? 'broken'];
     this.#patienceEndsAt = Math.min(this.#patienceEndsAt, performance.now() + patienceMs);
     if (!mayTryAgain(error)) throw error;
-    if (this.#attempts >= MAX_ATTEMPTS || this.#leftMs < MIN_LEFT_MS) throw this.#first;
+    if (this.#attempts >= MAX_ATTEMPTS || this.#paidFailures >= MAX_PAID_FAILURES || this.#leftMs < MIN_LEFT_MS) throw this.#first;
   }
 
   /** A proxy to try now; waits for one. Throws the first error when there is none in time. */
@@ -254,6 +257,7 @@ class Job {
       },
       ended: (end) => {
         aside?.settle(end.info, end.delivered);
+        if (end.kind === 'broken' && end.delivered) this.#paidFailures += 1;
         if (end.kind === 'complete') board?.answered();
         // Who was told to stop, or had too little time, has not failed.
         const left = end.kind === 'left' || (end.kind === 'broken' && (signal.aborted || end.error.code === 'E_TIMEOUT'));

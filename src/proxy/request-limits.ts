@@ -19,6 +19,8 @@ export interface LimitedRequest {
   readonly conversation: string | null;
 }
 
+/** Generates nothing: what is read is bounded by the body. */
+const EMBEDDINGS = '/v1/embeddings';
 const CONVERSATION_HEADER = 'x-cocoon-conversation';
 const CONVERSATION = /^[\x20-\x7e]{1,64}$/;
 
@@ -39,10 +41,11 @@ export function limitRequest(query: Uint8Array, maxTokens: number): LimitedReque
   const http = decodeBoxed(query);
   if (http._ !== 'http.request') throw badRequest(`query carries ${http._}, expected http.request`);
   const path = http.url.split('?', 1)[0] ?? '';
-  if (path !== CHAT && path !== TEXT) throw badRequest('path is not one of this server', { status: 404, code: 'unknown_url' });
+  if (path !== CHAT && path !== TEXT && path !== EMBEDDINGS) throw badRequest('path is not one of this server', { status: 404, code: 'unknown_url' });
   if (http.method !== 'POST') {
     throw badRequest(`method is not allowed for ${path}, expected POST`, { status: 405, code: 'method_not_allowed', headers: { allow: 'POST' } });
   }
+  if (path === EMBEDDINGS) return { query, maxTokens: 1, bodyBytes: http.payload.byteLength, streamed: false, conversation: conversationOf(http) };
   const { text, perAnswer, answers, streamed } = limitBody(http.payload, path, () => maxTokens);
   return {
     query: text === null ? query : withBody(http, text),

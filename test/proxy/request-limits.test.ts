@@ -62,6 +62,11 @@ describe('limitRequest', () => {
     expect(limitRequest(request(body, options), 100).maxTokens).toBe(expected);
   });
 
+  it('embeddings generate nothing: the body bounds what is read, and stays as it is', () => {
+    const query = request('{"input":["a","b"]}', { path: '/v1/embeddings' });
+    expect(limitRequest(query, 9)).toMatchObject({ query, maxTokens: 1, bodyBytes: 19, streamed: false });
+  });
+
   it.each<[string, Uint8Array, number, object]>([
     ['no JSON', request('{"max_tokens":1'), 9, { status: 400 }],
     ['no object', request('[]'), 9, { status: 400 }],
@@ -74,7 +79,7 @@ describe('limitRequest', () => {
     ['too many answers', request('{"n":1001}'), 9, { status: 400, param: 'n' }],
     ['too many answers in all', request('{"n":1000,"prompt":["a","b"]}', TEXT), 9, { status: 400, param: 'n' }],
     ['an envelope without a limit', request('{"max_tokens":5}'), 0, { status: 400 }],
-    ['another path', request('{}', { path: '/v1/embeddings' }), 9, { status: 404 }],
+    ['another path', request('{}', { path: '/v1/audio/speech' }), 9, { status: 404 }],
     ['another method', request('{}', { method: 'GET' }), 9, { status: 405, headers: { allow: 'POST' } }],
     ['another object', encodeBoxed({ _: 'http.header', name: 'a', value: 'b' }), 9, { status: 400 }],
   ])('refused: %s', (_, query, maxTokens, expected) => {

@@ -47,7 +47,7 @@ const shared = {
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   n: count.min(1).max(MAX_CHOICES).nullish(),
-  seed: count.nullish(),
+  seed: z.number().refine((value) => Number.isInteger(value), { error: 'expected a whole number' }).nullish(),
   stop: z.union([text, z.array(text).max(16)]).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish(), include_obfuscation: only(false) }).nullish(),
