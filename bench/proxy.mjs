@@ -12,6 +12,8 @@ const { localnetLayout } = await import('../src/localnet/layout.ts');
 
 const VERSION = '0.0.0-bench';
 const SOAK = Number(process.env.COCOON_BENCH_REQUESTS ?? 100_000);
+/** A folder for a CPU profile of the proxy; nothing else is as fast then. */
+const PROFILE = process.env.COCOON_BENCH_PROFILE;
 const file = (name) => fileURLToPath(new URL(`lib/${name}.mjs`, import.meta.url));
 const verdict = (met) => (met ? 'met' : 'MISSED');
 const pinned = availableParallelism() > 1 && spawnSync('taskset', ['-V']).status === 0;
@@ -47,7 +49,7 @@ try {
   const common = { home: network.home, version: VERSION };
   const proxy = await start('paid-proxy', {
     ...common, endpoint: network.chain.endpoint, root: network.rootAddress.toString(), owner: network.proxyOwner.wallet.address.toString(), paymentSeed: 77, hotSeed: 3, globalId: -4711,
-  }, '0', ['--expose-gc']);
+  }, '0', ['--expose-gc', ...(PROFILE === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', PROFILE])]);
   await start('paid-node', common, rest);
   const clients = await start('paid-clients', { ...common, owner: client.wallet.address.toString({ bounceable: false, testOnly: true }) }, rest);
 

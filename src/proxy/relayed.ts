@@ -57,7 +57,7 @@ export class Relayed {
   }
 
   #findUsage(): UsageCounts | null {
-    const tail = this.#tail.latin1Slice(0, this.#tailBytes); // names and numbers are ASCII, and cut characters do no harm
+    const tail = this.#tail.toString('latin1', 0, this.#tailBytes); // names and numbers are ASCII, and cut characters do no harm
     for (let at = tail.lastIndexOf(USAGE_MEMBER); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(USAGE_MEMBER, at - 1)) {
       const usage = parseUsage(objectAt(tail, at + USAGE_MEMBER.length));
       if (usage !== null) return usage;

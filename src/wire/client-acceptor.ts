@@ -190,10 +190,11 @@ class ClientAcceptor implements ClientLink {
     return this.#connection.closed;
   }
 
-  async requestPayment(payment: RequestPayment): Promise<void> {
-    await this.#connection.send({
-      _: 'proxy.clientRequestPayment', request_id: payment.requestId, ...toPaymentFields(payment), request_tokens: payment.requestTokens,
-    });
+  requestPayment(payment: RequestPayment): Promise<void> {
+    const { signed_payment, db_tokens, max_tokens } = toPaymentFields(payment);
+    return this.#connection.send({
+      _: 'proxy.clientRequestPayment', request_id: payment.requestId, signed_payment, db_tokens, max_tokens, request_tokens: payment.requestTokens,
+    }, { lazy: true });
   }
 
   close(reason?: CocoonError): void {
@@ -341,7 +342,7 @@ class ClientAcceptor implements ClientLink {
       this.#connection.send(encoder.error(PROTOCOL_VIOLATION, refusal ?? '', NO_INFO, false)).catch(() => undefined); // a lost connection tells the client
       return;
     }
-    this.#serving.start(id, request.timeoutMs, encoder, async (sink, signal) => client.run(request, sink, signal));
+    this.#serving.start(id, request.timeoutMs, encoder, (sink, signal) => client.run(request, sink, signal));
   }
 
   #refusalOf({ query, maxTokens, maxCoefficient }: ClientRequest): string | null {

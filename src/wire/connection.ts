@@ -13,6 +13,11 @@ export interface QueryOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface SendOptions {
+  /** May leave a few milliseconds later, together with what is sent next: for packets that nobody waits for. Order is kept. */
+  readonly lazy?: boolean;
+}
+
 /** What the owner of a connection does with what the peer sends. Set once, right after the connection is made. */
 export interface ConnectionHandlers {
   /** A `tcp.query`. The returned object is the answer; a rejection becomes `tcp.queryError` as remote-codes.ts says. */
@@ -66,7 +71,7 @@ export interface Connection {
    */
   query(query: TlFunction, options: QueryOptions): Promise<TlObject>;
   /** Sends a `tcp.packet`; resolves when the socket wants more (back-pressure), rejects with E_CLOSED, E_TOO_LARGE or E_BUSY. */
-  send(packet: TlPacket): Promise<void>;
+  send(packet: TlPacket, options?: SendOptions): Promise<void>;
   /**
    * Sends a `tcp.ping` and resolves with the milliseconds until its `tcp.pong` was read; rejects with E_CLOSED when the connection
    * ends before, and with E_BUSY when too much waits already. To be used towards peers that answer pings of either side.

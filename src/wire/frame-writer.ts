@@ -1,20 +1,28 @@
 // The sending half of a connection: packets become numbered frames on the stream (WIRE.md section 7), with an account of
-// what the socket has not taken yet. Frames of one turn leave together: for small ones, waking the peer is what costs.
-// Refuses packets above the frame limit and more waiting bytes than agreed.
+// what the socket has not taken yet. Frames of one turn leave together, as one write and one TLS record: for small ones,
+// waking the peer is what costs. Refuses packets above the frame limit and more waiting bytes than agreed.
 import type { Writable } from 'node:stream';
 import { deferred } from '../core/deferred.ts';
 import type { Deferred } from '../core/deferred.ts';
 import { NetworkError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
+import type { TlPacket } from './connection.ts';
 import { encodeFrame } from './framing.ts';
-import { encodeBoxed } from './tl/codec.ts';
+import { lendBoxed } from './tl/codec.ts';
 import type { TlByType } from './tl/types.ts';
 
 /** A frame is handed over in pieces of this size, so that a slow peer's progress can be told from none. */
 const PIECE_BYTES = 64 * 1024;
+/** What is gathered leaves at once when it is as much as a TLS record holds. */
+const GATHERED_BYTES = 16 * 1024;
+/** How long a frame that may wait for others does. */
+export const LINGER_MS = 20;
 
 /** `reply`: something the peer asked for. Its bytes count against the peer, not against the owner's limit. */
 export type FrameKind = 'own' | 'reply';
+
+/** Settled for good: most sends wait for nothing. */
+const TAKEN = Promise.resolve();
 
 export class FrameWriter {
   readonly #stream: Writable;
@@ -24,7 +32,12 @@ export class FrameWriter {
   #progressAt = performance.now();
   #sentAt = performance.now();
   #failure: CocoonError | null = null;
-  #gathering = false;
+  /** Frames that leave together, and their bytes by kind. */
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = { own: 0, reply: 0 };
+  /** The gathered frames leave at the end of this turn. */
+  #leaving = false;
+  #lingerTimer: NodeJS.Timeout | null = null;
   #drained: Deferred<void> | null = null;
   #repliesTaken: { readonly below: number; readonly taken: Deferred<void> } | null = null;
 
@@ -52,10 +65,13 @@ export class FrameWriter {
     return this.#sentAt;
   }
 
-  /** Queues one packet. Throws E_TOO_LARGE, E_BUSY (own packets only), or the error that `fail` was given; then nothing was queued. */
-  write(packet: TlByType['tcp.Packet'], kind: FrameKind): void {
+  /**
+   * Queues one packet; `lazy` ones leave with the next that is not, or LINGER_MS later. Packets never overtake one another.
+   * Throws E_TOO_LARGE, E_BUSY (own packets only), or the error that `fail` was given; then nothing was queued.
+   */
+  write(packet: TlByType['tcp.Packet'], kind: FrameKind, lazy = false): void {
     if (this.#failure !== null) throw this.#failure;
-    const frame = encodeFrame(this.#seqno, encodeBoxed(packet));
+    const frame = lendBoxed(packet, (payload) => encodeFrame(this.#seqno, payload));
     if (kind === 'own' && this.bufferedBytes + frame.byteLength > this.#maxBufferedBytes && this.bufferedBytes > 0) {
       throw new NetworkError('E_BUSY', `cannot queue ${frame.byteLength} bytes: ${this.bufferedBytes} bytes are waiting for the peer already, expected at most ${this.#maxBufferedBytes}`);
     }
@@ -63,19 +79,28 @@ export class FrameWriter {
     this.#sentAt = performance.now();
     if (this.bufferedBytes === 0) this.#progressAt = this.#sentAt;
     this.#waiting[kind] += frame.byteLength;
-    this.#gather();
-    for (let offset = 0; offset < frame.byteLength; offset += PIECE_BYTES) {
-      const piece = frame.subarray(offset, offset + PIECE_BYTES);
-      this.#stream.write(piece, () => this.#taken(piece.byteLength, kind));
-    }
+    // Large frames are written from where they are.
+    if (frame.byteLength >= GATHERED_BYTES) this.flush();
+    this.#gathered.push(frame);
+    this.#gatheredBytes[kind] += frame.byteLength;
+    if (this.#gatheredBytes.own + this.#gatheredBytes.reply >= GATHERED_BYTES) this.flush();
+    else if (lazy) this.#linger();
+    else this.#leave();
   }
 
-  /** Resolves when the socket wants more. Rejects with the error that `fail` is given. */
+  /** As `write`, a `tcp.packet` with `object` in it. */
+  send(object: TlPacket, kind: FrameKind, lazy = false): void {
+    lendBoxed(object, (data) => this.write({ _: 'tcp.packet', data }, kind, lazy));
+  }
+
+  /** Resolves when the socket wants more. Rejects with the error that `fail` is given; nobody has to heed it. */
   drained(): Promise<void> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (!this.#stream.writableNeedDrain) return Promise.resolve();
+    if (this.#failure === null && !this.#stream.writableNeedDrain) return TAKEN;
     this.#drained ??= deferred();
-    return this.#drained.promise;
+    const { promise, reject } = this.#drained;
+    promise.catch(() => undefined);
+    if (this.#failure !== null) reject(this.#failure);
+    return promise;
   }
 
   /** Resolves when fewer than `below` bytes of replies are waiting; null when that is so already. Rejects as `drained`. */
@@ -89,29 +114,54 @@ export class FrameWriter {
   fail(error: CocoonError): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    this.#flush();
+    if (this.#stream.writable) this.flush();
+    this.#gathered = [];
     this.#drained?.reject(error);
     this.#repliesTaken?.taken.reject(error);
     this.#drained = null;
     this.#repliesTaken = null;
   }
 
+  /** Hands everything that was queued to the stream now. */
+  flush(): void {
+    if (this.#lingerTimer !== null) clearTimeout(this.#lingerTimer);
+    this.#lingerTimer = null;
+    const frames = this.#gathered;
+    const [first] = frames;
+    if (first === undefined) return;
+    const { own, reply } = this.#gatheredBytes;
+    this.#gathered = [];
+    this.#gatheredBytes = { own: 0, reply: 0 };
+    const bytes = frames.length === 1 ? first : Buffer.concat(frames, own + reply);
+    if (bytes.byteLength <= PIECE_BYTES) {
+      this.#stream.write(bytes, () => this.#taken(own, reply));
+      return;
+    }
+    for (let offset = 0; offset < bytes.byteLength; offset += PIECE_BYTES) {
+      const piece = bytes.subarray(offset, offset + PIECE_BYTES);
+      // More than a piece is one large frame by itself.
+      this.#stream.write(piece, () => (own > 0 ? this.#taken(piece.byteLength, 0) : this.#taken(0, piece.byteLength)));
+    }
+  }
+
   /** Holds frames back until what runs now, with the promises it settles, has queued all that it has to say. */
-  #gather(): void {
-    if (this.#gathering) return;
-    this.#gathering = true;
-    this.#stream.cork();
-    process.nextTick(() => this.#flush());
+  #leave(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    process.nextTick(() => {
+      this.#leaving = false;
+      this.flush();
+    });
   }
 
-  #flush(): void {
-    if (!this.#gathering) return;
-    this.#gathering = false;
-    this.#stream.uncork();
+  #linger(): void {
+    if (this.#leaving) return;
+    this.#lingerTimer ??= setTimeout(() => this.flush(), LINGER_MS);
   }
 
-  #taken(bytes: number, kind: FrameKind): void {
-    this.#waiting[kind] -= bytes;
+  #taken(own: number, reply: number): void {
+    this.#waiting.own -= own;
+    this.#waiting.reply -= reply;
     this.#progressAt = performance.now();
     const waiting = this.#repliesTaken;
     if (waiting !== null && this.#waiting.reply <= waiting.below) {

@@ -29,10 +29,9 @@ export function encodeFrame(seqno: number, payload: Uint8Array): Uint8Array {
   if (!Number.isInteger(seqno) || seqno < 0 || seqno > MAX_SEQNO) {
     throw new CocoonError('E_INTERNAL', `cannot send frame number ${seqno}: expected an integer of 0 to ${MAX_SEQNO}`);
   }
-  const frame = new Uint8Array(FRAME_HEADER_BYTES + payload.byteLength);
-  const view = new DataView(frame.buffer);
-  view.setUint32(LENGTH_OFFSET, payload.byteLength, true);
-  view.setInt32(SEQNO_OFFSET, seqno, true);
+  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.byteLength);
+  frame.writeUInt32LE(payload.byteLength, LENGTH_OFFSET);
+  frame.writeInt32LE(seqno, SEQNO_OFFSET);
   frame.set(payload, FRAME_HEADER_BYTES);
   return frame;
 }

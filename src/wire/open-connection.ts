@@ -9,7 +9,7 @@ import { asCocoonError, NetworkError } from '../core/errors.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { VerifiedPeer } from '../tee/peer.ts';
 import { Answering } from './answering.ts';
-import type { ChannelBinding, Connection, ConnectionHandlers, QueryOptions, TlPacket } from './connection.ts';
+import type { ChannelBinding, Connection, ConnectionHandlers, QueryOptions, SendOptions, TlPacket } from './connection.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FrameReader } from './framing.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -17,8 +17,8 @@ import { connectionLimits, connectionTimeouts } from './limits.ts';
 import type { ConnectionLimits, ConnectionRole, ConnectionTimeouts } from './limits.ts';
 import { OpenQueries } from './open-queries.ts';
 import { readPacket } from './payload.ts';
-import { decodeBoxedAs, encodeBoxed } from './tl/codec.ts';
-import type { TlByType, TlFunction, TlObject } from './tl/types.ts';
+import { decodeBoxedAs, lendBoxed } from './tl/codec.ts';
+import type { TlByName, TlByType, TlFunction, TlObject } from './tl/types.ts';
 
 type Packet = TlByType['tcp.Packet'];
 
@@ -73,6 +73,8 @@ class WireConnection implements OpenConnection {
   readonly #connectId: bigint;
   readonly #ready = deferred<void>();
   readonly #handlers = deferred<ConnectionHandlers>();
+  /** As soon as there are some. */
+  #handling: ConnectionHandlers | null = null;
   readonly #closed = deferred<CocoonError | null>();
   readonly #pings = new Map<bigint, { readonly sentAt: number; readonly answer: Deferred<number> }>();
   #state: State = 'opening';
@@ -127,6 +129,7 @@ class WireConnection implements OpenConnection {
 
   handle(handlers: ConnectionHandlers): void {
     this.#handlers.resolve(handlers);
+    this.#handling ??= handlers;
   }
 
   setMaxFrameBytes(bytes: number): void {
@@ -137,8 +140,14 @@ class WireConnection implements OpenConnection {
     return heeded(this.#query(query, options));
   }
 
-  send(packet: TlPacket): Promise<void> {
-    return heeded(this.#send(packet));
+  send(packet: TlPacket, options?: SendOptions): Promise<void> {
+    // Most packets by far are sent on an open connection, and wait for nothing.
+    if (this.#state !== 'open') return heeded(this.#send(packet, options));
+    try {
+      return this.#write(packet, options);
+    } catch (error) {
+      return heeded(Promise.reject(error));
+    }
   }
 
   ping(): Promise<number> {
@@ -165,14 +174,18 @@ class WireConnection implements OpenConnection {
   async #query(query: TlFunction, options: QueryOptions): Promise<TlObject> {
     if (this.#state === 'opening') await this.#ready.promise;
     if (!this.#isUp) throw this.#gone();
-    return this.#queries.ask(query, options, (id) => this.#writer.write({ _: 'tcp.query', id, data: encodeBoxed(query) }, 'own'));
+    return this.#queries.ask(query, options, (id) => lendBoxed(query, (data) => this.#writer.write({ _: 'tcp.query', id, data }, 'own')));
   }
 
-  async #send(packet: TlPacket): Promise<void> {
+  async #send(packet: TlPacket, options?: SendOptions): Promise<void> {
     if (this.#state === 'opening') await this.#ready.promise;
     if (!this.#isUp) throw this.#gone();
-    this.#writer.write({ _: 'tcp.packet', data: encodeBoxed(packet) }, 'own');
-    await this.#writer.drained();
+    await this.#write(packet, options);
+  }
+
+  #write(packet: TlPacket, options?: SendOptions): Promise<void> {
+    this.#writer.send(packet, 'own', options?.lazy);
+    return this.#writer.drained();
   }
 
   async #ping(): Promise<number> {
@@ -232,9 +245,11 @@ class WireConnection implements OpenConnection {
     if (this.#state === 'opening') return this.#open(packet);
     switch (packet._) {
       case 'tcp.packet':
-        return this.#handlers.promise.then((handlers) => onPacket(handlers, packet.data));
+        if (this.#handling !== null) return onPacket(this.#handling, packet.data);
+        return this.#handlers.promise.then((handlers) => onPacket(handlers, packet.data) ?? undefined);
       case 'tcp.query':
-        return this.#handlers.promise.then((handlers) => this.#answering.start(handlers, packet.id, packet.data));
+        if (this.#handling !== null) return this.#answer(this.#handling, packet);
+        return this.#handlers.promise.then((handlers) => void this.#answer(handlers, packet));
       case 'tcp.queryAnswer':
         this.#queries.answer(packet.id, packet.data);
         return null;
@@ -249,6 +264,11 @@ class WireConnection implements OpenConnection {
       default:
         return null; // a stray tcp.connect or tcp.connected means nothing
     }
+  }
+
+  #answer(handlers: ConnectionHandlers, { id, data }: TlByName['tcp.query']): null {
+    this.#answering.start(handlers, id, data);
+    return null;
   }
 
   #open(packet: Packet): null {
@@ -313,6 +333,7 @@ class WireConnection implements OpenConnection {
     // Unread bytes at the close would make the operating system throw away what the peer has not fetched yet.
     this.#stream.off('readable', this.#wake);
     this.#stream.resume();
+    this.#writer.flush();
     if (this.#inputEnded) this.#end(null);
     else this.#stream.end();
   }
@@ -346,9 +367,10 @@ class WireConnection implements OpenConnection {
   }
 }
 
-async function onPacket(handlers: ConnectionHandlers, data: Uint8Array): Promise<void> {
+/** A promise when reading has to wait for it. */
+function onPacket(handlers: ConnectionHandlers, data: Uint8Array): Promise<void> | null {
   const packet = readPacket(handlers, data);
-  if (packet !== null) await handlers.onPacket(packet);
+  return packet === null ? null : handlers.onPacket(packet) ?? null;
 }
 
 const int64Of = (bytes: Uint8Array): bigint => new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true);

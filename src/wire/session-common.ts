@@ -36,7 +36,7 @@ export const lostPromise = (): RemoteError => new RemoteError(UNSPECIFIED, 'Lost
 export const wrongConstructor = (): RemoteError => new RemoteError(UNSPECIFIED, 'Wrong constructor found at 4');
 
 /** Sends without an owner that could be told: a connection that ends tells everybody by itself. */
-export const sendOver = (connection: Connection) => async (packet: TlPacket): Promise<void> => connection.send(packet);
+export const sendOver = (connection: Connection) => (packet: TlPacket): Promise<void> => connection.send(packet);
 
 /** E_CLOSED for everything that was under way, whatever ended the connection. */
 export function incomplete(reason: CocoonError | null): NetworkError {

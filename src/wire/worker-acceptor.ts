@@ -155,7 +155,7 @@ class WorkerAcceptor implements WorkerLink {
     this.#startStepTimer();
     connection.handle({
       onQuery: async (query) => this.#onQuery(query),
-      onPacket: async (packet) => this.#onPacket(packet),
+      onPacket: (packet) => this.#onPacket(packet),
       onBadQuery: lostPromise,
     });
   }
@@ -184,11 +184,12 @@ class WorkerAcceptor implements WorkerLink {
     return this.#connection.closed;
   }
 
-  async requestPayment(payment: WorkerRequestPayment): Promise<void> {
-    await this.#connection.send({
-      _: 'proxy.workerRequestPayment', request_id: payment.requestId, ...toPaymentFields(payment),
+  requestPayment(payment: WorkerRequestPayment): Promise<void> {
+    const { signed_payment, db_tokens, max_tokens } = toPaymentFields(payment);
+    return this.#connection.send({
+      _: 'proxy.workerRequestPayment', request_id: payment.requestId, signed_payment, db_tokens, max_tokens,
       request_tokens: payment.requestTokens, request_client_owner: payment.clientOwner,
-    });
+    }, { lazy: true });
   }
 
   close(reason?: CocoonError): void {

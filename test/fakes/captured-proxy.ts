@@ -1,10 +1,12 @@
 // Our proxy ends, told by a captured conversation what to say: same inputs, so the bytes must be the same.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { toHex } from '../../src/core/bytes.ts';
 import { RemoteError } from '../../src/core/errors.ts';
 import type { AnswerSink } from '../../src/wire/answer.ts';
 import { readClientAnswer } from '../../src/wire/answer-codec.ts';
 import { acceptClient } from '../../src/wire/client-acceptor.ts';
 import type { AdmittedClient, ClientLink } from '../../src/wire/client-acceptor.ts';
+import { LINGER_MS } from '../../src/wire/frame-writer.ts';
 import { openConnection } from '../../src/wire/open-connection.ts';
 import { fromPaymentFields, fromSignedPayment, fromWorkerTypeV2 } from '../../src/wire/peer-info-codec.ts';
 import type { PaymentStatus, ProxyIdentity } from '../../src/wire/peer-info.ts';
@@ -58,6 +60,7 @@ export function capturedProxy(frames: readonly CapturedFrame[]): CapturedProxy {
         await replayPiece(piece, sink);
       } else if (inner._ === 'proxy.clientRequestPayment') {
         await link.requestPayment({ requestId: inner.request_id, requestTokens: inner.request_tokens, ...fromPaymentFields(inner) });
+        await sleep(LINGER_MS + 5); // it leaves with what comes next, or alone
       }
       await settle();
     },

@@ -1,12 +1,14 @@
 // The captured conversations of the C++ programs, replayed with our program in each of the four places. What ours is told
 // is what the captured program was told, so what ours says must be the same bytes.
 import { describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { toHex } from '../../src/core/bytes.ts';
 import type { AnswerSink } from '../../src/wire/answer.ts';
 import { readClientAnswer, readWorkerAnswer } from '../../src/wire/answer-codec.ts';
 import type { AnswerPiece } from '../../src/wire/answer-codec.ts';
 import { openClientSession } from '../../src/wire/client-session.ts';
 import type { AnswerEvent, ClientSession } from '../../src/wire/client-session.ts';
+import { LINGER_MS } from '../../src/wire/frame-writer.ts';
 import { openConnection } from '../../src/wire/open-connection.ts';
 import { fromPaymentFields, fromSignedPayment } from '../../src/wire/peer-info-codec.ts';
 import type { PaymentStatus } from '../../src/wire/peer-info.ts';
@@ -242,6 +244,7 @@ describe('acceptWorker', () => {
       }
       await settle();
     }
+    await sleep(LINGER_MS + 5); // a payment leaves with what comes next, or alone
     expect(payloadsOf(hand.written())).toEqual(payloads(frames, false));
     const pieces = frames.flatMap(({ inner }) => (inner === null ? [] : [readWorkerAnswer(inner)])).filter((piece) => piece !== null);
     for (const [id, got] of answers) {

@@ -49,8 +49,25 @@ function parseHash(base64: string, name: string): Uint8Array {
   return hash;
 }
 
-function stateCell(boc: Buffer | null, what: string): Cell | null {
-  return boc === null ? null : parseBoc(boc, what, STATE_LIMITS);
+/** Accounts whose last state is kept parsed: those that are polled. */
+const MAX_KNOWN = 64;
+
+/** Cells of states by account: polls find the same bytes again and again, and parsing them costs more than all the rest. */
+class KnownStates {
+  readonly #known = new Map<string, { readonly boc: Buffer; readonly cell: Cell }>();
+
+  cell(boc: Buffer | null, address: Address, what: 'code' | 'data'): Cell | null {
+    if (boc === null) return null;
+    const key = `${what} ${address.toRawString()}`;
+    const known = this.#known.get(key);
+    if (known?.boc.equals(boc) === true) return known.cell;
+    const cell = parseBoc(boc, what, STATE_LIMITS);
+    this.#known.delete(key);
+    this.#known.set(key, { boc, cell });
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    return cell;
+  }
 }
 
 export class Endpoint {
@@ -59,6 +76,7 @@ export class Endpoint {
   readonly #url: string;
   readonly #apiKey: string | undefined;
   readonly #ports: EndpointPorts;
+  readonly #states = new KnownStates();
 
   constructor(config: EndpointConfig, ports: EndpointPorts) {
     const url = parseEndpointUrl(config);
@@ -90,8 +108,8 @@ export class Endpoint {
         address,
         status: state.state,
         balanceNano: state.balance,
-        code: stateCell(state.code, 'code'),
-        data: stateCell(state.data, 'data'),
+        code: this.#states.cell(state.code, address, 'code'),
+        data: this.#states.cell(state.data, address, 'data'),
         last: last === null ? null : { lt: BigInt(last.lt), hash: parseHash(last.hash, this.name) },
         time: state.timestampt,
       };

@@ -32,7 +32,7 @@ export interface GroupCommitOptions<Batch> {
  * Shortest time from one transaction to the next: nobody waits for a booking but the message about it, and a transaction costs
  * as much as a hundred bookings. The first after a pause does not wait.
  */
-const PACE_MS = 20;
+const PACE_MS = 40;
 /** Bounds a transaction: 4096 bookings are at most a quarter of a megabyte of SQL. */
 const MAX_ITEMS = 4_096;
 

@@ -24,16 +24,18 @@ export interface Side {
 export class PaidClient implements ClientAccount {
   readonly book: ContractBook;
   readonly account: LedgerAccount;
+  readonly ownerAddress: string;
+  readonly contractAddress: string;
   readonly #side: Side;
 
   constructor(side: Side) {
     this.#side = side;
     this.book = side.book;
     this.account = side.account;
+    this.ownerAddress = textOf(side.account.owner);
+    this.contractAddress = textOf(side.account.contract);
   }
 
-  get ownerAddress(): string { return textOf(this.account.owner); }
-  get contractAddress(): string { return textOf(this.account.contract); }
   get secretHash(): Uint8Array | null { return this.account.child?.secretHash ?? null; }
 
   async authorize(method: Parameters<ClientAccount['authorize']>[0], signal: AbortSignal): Promise<void> {
@@ -53,16 +55,17 @@ export class PaidClient implements ClientAccount {
 export class PaidWorker implements WorkerAccount {
   readonly book: ContractBook;
   readonly account: LedgerAccount;
+  readonly ownerAddress: string;
+  readonly contractAddress: string;
   readonly #side: Side & { readonly bonds: Bonds };
 
   constructor(side: Side & { readonly bonds: Bonds }) {
     this.#side = side;
     this.book = side.book;
     this.account = side.account;
+    this.ownerAddress = textOf(side.account.owner);
+    this.contractAddress = textOf(side.account.contract);
   }
-
-  get ownerAddress(): string { return textOf(this.account.owner); }
-  get contractAddress(): string { return textOf(this.account.contract); }
 
   compare(claim: Parameters<WorkerAccount['compare']>[0]): ReturnType<WorkerAccount['compare']> {
     const { maxTokens } = this.account;

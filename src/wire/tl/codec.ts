@@ -16,6 +16,8 @@ import { TlWriter } from './writer.ts';
 
 /** A writer that had to grow beyond this is not kept for the next object. */
 const MAX_KEPT_BYTES = 0x1_0000;
+/** One object within another is as deep as it goes. */
+const MAX_SPARE = 4;
 const ID_BYTES = 4;
 
 export const DECLARATIONS: readonly TlDeclaration[] = [
@@ -76,16 +78,31 @@ export function decodeBare<N extends TlName>(name: N, bytes: Uint8Array): TlByNa
   return decode(tl().schema.bare(name), bytes, name) as TlByName[N];
 }
 
-let spare: TlWriter | null = null;
+/**
+ * What `use` makes of the bytes of `encodeBoxed`, which it gets without a copy: they are another object's as soon as it returns.
+ * Throws E_INTERNAL, and what `use` throws.
+ */
+export function lendBoxed<T>(object: TlObject | TlFunction, use: (bytes: Uint8Array) => T): T {
+  // Taken out while in use, so that a failure or an object that is encoded meanwhile cannot mix two objects.
+  const writer = spare.pop() ?? new TlWriter();
+  tl().schema.boxed(null).encode(writer, object);
+  const result = use(writer.lend());
+  keep(writer);
+  return result;
+}
+
+const spare: TlWriter[] = [];
 
 function encode(codec: TlCodec, value: unknown): Uint8Array {
-  // Taken out while in use, so that a failure or a getter that encodes something itself cannot mix two objects.
-  const writer = spare ?? new TlWriter();
-  spare = null;
+  const writer = spare.pop() ?? new TlWriter();
   codec.encode(writer, value);
   const bytes = writer.take();
-  if (writer.capacity <= MAX_KEPT_BYTES) spare = writer;
+  keep(writer);
   return bytes;
+}
+
+function keep(writer: TlWriter): void {
+  if (writer.capacity <= MAX_KEPT_BYTES && spare.length < MAX_SPARE) spare.push(writer);
 }
 
 function decode(codec: TlCodec, bytes: Uint8Array, label: string): unknown {

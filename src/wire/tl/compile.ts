@@ -197,8 +197,9 @@ function constructorOf(value: unknown, label: string): string {
 
 /** A field that the constructor does not have would be lost without a word. `present` counts "_" and the fields written. */
 function refuseStrayFields(name: string, object: Fields, present: number, fields: readonly CompiledField[]): void {
-  const keys = Object.keys(object);
-  if (keys.length === present) return;
-  const stray = keys.find((key) => key !== '_' && object[key] !== undefined && !fields.some((field) => field.name === key));
+  let keys = 0;
+  for (const _key in object) keys += 1; // objects of the schema are plain: there is nothing to inherit
+  if (keys === present) return;
+  const stray = Object.keys(object).find((key) => key !== '_' && object[key] !== undefined && !fields.some((field) => field.name === key));
   if (stray !== undefined) throw new CocoonError('E_INTERNAL', `cannot encode ${name}: it has no field ${stray}`);
 }

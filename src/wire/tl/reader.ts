@@ -13,20 +13,22 @@ export const LENGTH_7 = 0xff;
 /** Up to this many bytes a look at each of them is faster than the native check. */
 const MAX_SHORT_TEXT = 48;
 
+/** Numbers of eight bytes are read from a copy: a view on each input would cost more. */
+const EIGHT = new Uint8Array(8);
+const EIGHT_VIEW = new DataView(EIGHT.buffer);
+
 /** `label` names the field in errors, for example `client.params.is_test`. */
 export class TlReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #text: Buffer;
+  /** The same bytes, made for the first text. */
+  #text: Buffer | null = null;
   #offset = 0;
   /** Padding after the data whose length was read last. */
   #padding = 0;
 
   constructor(bytes: Uint8Array) {
     // A plain view, so that what is handed out is never a Buffer, whose slice() would alias.
-    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get remaining(): number {
@@ -34,7 +36,7 @@ export class TlReader {
   }
 
   int(label: string): number {
-    return this.#view.getInt32(this.#take(4, label), true);
+    return this.#word(this.#take(4, label));
   }
 
   /** A `#`: an int32 that is not negative. */
@@ -46,15 +48,15 @@ export class TlReader {
 
   /** A constructor id, unsigned. */
   id(label: string): number {
-    return this.#view.getUint32(this.#take(4, label), true);
+    return this.#word(this.#take(4, label)) >>> 0;
   }
 
   long(label: string): bigint {
-    return this.#view.getBigInt64(this.#take(8, label), true);
+    return this.#eight(label).getBigInt64(0, true);
   }
 
   double(label: string): number {
-    return this.#view.getFloat64(this.#take(8, label), true);
+    return this.#eight(label).getFloat64(0, true);
   }
 
   bool(label: string): boolean {
@@ -84,9 +86,33 @@ export class TlReader {
     const start = this.#offset;
     this.#skip(length);
     if (length === 0) return '';
-    if (length <= MAX_SHORT_TEXT && this.#isAscii(start, start + length)) return this.#text.toString('latin1', start, start + length);
+    if (length <= MAX_SHORT_TEXT && this.#isAscii(start, start + length)) return this.#asText().toString('latin1', start, start + length);
     if (!isUtf8(this.#bytes.subarray(start, start + length))) throw this.refuse(label, 'expected UTF-8 text');
-    return this.#text.toString('utf8', start, start + length);
+    return this.#asText().toString('utf8', start, start + length);
+  }
+
+  #asText(): Buffer {
+    return this.#text ??= Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
+  }
+
+  /** The int32 at an offset that was taken. */
+  #word(at: number): number {
+    return this.#byte(at) | (this.#byte(at + 1) << 8) | (this.#byte(at + 2) << 16) | (this.#byte(at + 3) << 24);
+  }
+
+  #byte(at: number): number {
+    return this.#bytes[at] ?? 0;
+  }
+
+  /** The number of three bytes at an offset that was taken. */
+  #low(at: number): number {
+    return this.#byte(at) | (this.#byte(at + 1) << 8) | (this.#byte(at + 2) << 16);
+  }
+
+  #eight(label: string): DataView {
+    const start = this.#take(8, label);
+    for (let i = 0; i < 8; i += 1) EIGHT[i] = this.#byte(start + i);
+    return EIGHT_VIEW;
   }
 
   #isAscii(start: number, end: number): boolean {
@@ -124,16 +150,14 @@ export class TlReader {
   /** Reads a length prefix and leaves the offset at the data; data and padding are known to be there. */
   #length(label: string): number {
     let prefix = 1;
-    let length = this.#view.getUint8(this.#take(1, label));
+    let length = this.#byte(this.#take(1, label));
     if (length === LENGTH_3) {
-      const start = this.#take(3, label);
-      length = this.#view.getUint16(start, true) + this.#view.getUint8(start + 2) * 0x1_0000;
+      length = this.#low(this.#take(3, label));
       prefix = 4;
     } else if (length === LENGTH_7) {
       const start = this.#take(7, label);
       // Up to 2^56: exact or rounded, in both cases far beyond the bytes that remain when the high part is not zero.
-      length = this.#view.getUint32(start, true)
-        + (this.#view.getUint16(start + 4, true) + this.#view.getUint8(start + 6) * 0x1_0000) * 0x1_0000_0000;
+      length = (this.#word(start) >>> 0) + this.#low(start + 4) * 0x1_0000_0000;
       prefix = 8;
     }
     const padded = length + padding(prefix + length);

@@ -77,6 +77,13 @@ export class TlWriter {
     return bytes;
   }
 
+  /** What was written, in the writer's own memory: valid until something else is written. The writer is empty afterwards. */
+  lend(): Uint8Array {
+    const bytes = new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset, this.#length);
+    this.#length = 0;
+    return bytes;
+  }
+
   /** Bytes held for reuse. */
   get capacity(): number {
     return this.#buffer.byteLength;
