@@ -62,13 +62,23 @@ export function timeOption(text: string): number {
 
 /** Adds the options of AttestOptions. */
 export function declareJudging(command: Command): void {
-  declareCollateral(command
-    .option('--policy <file>', 'policy file, or "chain" for the images that the network\'s root contract allows')
-    .option('--nonce <hex>', 'random bytes that the evidence must have been made for', nonceOption)
-    .option('--at <time>', 'judge at this time instead of now: RFC 3339 or @seconds', timeOption)
-    .option('--trust-root <file>', 'certificate of a test root in place of the manufacturer\'s (PEM or DER)')
-    .option('--any-measurement', 'accept any image: only show that the hardware is genuine'));
+  declareCollateral(declareRules(command
+    .option('--policy <file>', POLICY_HELP)
+    .option('--nonce <hex>', 'random bytes that the evidence must have been made for', nonceOption), 'now'));
 }
+
+/** Those that need no network. */
+export function declareJudgingOffline(command: Command): void {
+  declareRules(command.option('--policy <file>', POLICY_HELP), 'that of the receipt').option('--collateral <dir>', 'folder with collateral that `attest fetch` wrote; may be repeated', repeated(String));
+}
+
+const POLICY_HELP = 'policy file, or "chain" for the images that the network\'s root contract allows';
+
+/** `now`: which time is the default. */
+const declareRules = (command: Command, now: string): Command => command
+  .option('--at <time>', `judge at this time instead of ${now}: RFC 3339 or @seconds`, timeOption)
+  .option('--trust-root <file>', 'certificate of a test root in place of the manufacturer\'s (PEM or DER)')
+  .option('--any-measurement', 'accept any image: only show that the hardware is genuine');
 
 /** Adds the options that say where collateral comes from. */
 export function declareCollateral(command: Command): void {

@@ -6,16 +6,26 @@ import type { CombinedVerdict, JudgedPart } from '../tee/evidence-file-judge.ts'
 import type { Check, CheckResult, Overall } from '../tee/verdict.ts';
 import type { JsonValue, Output } from './output.ts';
 
+/** A part of a verdict as it is shown: of evidence, or of a receipt that rests on it. */
+export interface ShownPart extends Omit<JudgedPart, 'kind'> {
+  readonly kind: JudgedPart['kind'] | 'receipt';
+}
+
+/** Several parts with one overall word. */
+export interface ShownVerdict extends Omit<CombinedVerdict, 'parts'> {
+  readonly parts: readonly ShownPart[];
+}
+
 const WORD: Readonly<Record<CheckResult, string>> = { pass: 'PASS', fail: 'FAIL', skip: 'SKIP', info: 'INFO' };
-const TITLE: Readonly<Record<JudgedPart['kind'], string>> = {
-  certificate: 'certificate', tdx: 'Intel TDX guest', sgx: 'Intel SGX enclave', dcap: 'Intel quote', 'sev-snp': 'AMD SEV-SNP guest',
+const TITLE: Readonly<Record<ShownPart['kind'], string>> = {
+  receipt: 'receipt', certificate: 'certificate', tdx: 'Intel TDX guest', sgx: 'Intel SGX enclave', dcap: 'Intel quote', 'sev-snp': 'AMD SEV-SNP guest',
   simulated: 'simulated: no hardware is involved', none: 'evidence', nvidia: 'NVIDIA devices', 'event-log': 'event log', binding: 'binding',
 };
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 /** The verdict for the JSON document. */
-export function verdictData({ overall, parts, expiresAtMs, imageHash }: CombinedVerdict): { readonly [key: string]: JsonValue } {
+export function verdictData({ overall, parts, expiresAtMs, imageHash }: ShownVerdict): { readonly [key: string]: JsonValue } {
   return {
     overall, simulated: parts.some(({ kind }) => kind === 'simulated'), imageHash, expiresAt: isoOrNull(expiresAtMs),
     parts: parts.map(({ kind, verdict, facts }) => ({ kind, overall: verdict.overall, facts, checks: verdict.checks.map((check) => ({ ...check })) })),
@@ -35,7 +45,7 @@ function checkLine({ name, result, seen, wanted, meaning, required }: Check, wid
 }
 
 /** Prints every check, and the overall word as the last line. `explain` adds what each check is good for. */
-export async function printVerdict(out: Output, verdict: CombinedVerdict, explain: boolean): Promise<void> {
+export async function printVerdict(out: Output, verdict: ShownVerdict, explain: boolean): Promise<void> {
   const width = Math.max(...verdict.checks.map(({ name }) => name.length), 0);
   for (const { kind, verdict: { checks } } of verdict.parts) {
     await out.line(TITLE[kind]);
@@ -50,7 +60,7 @@ export async function printVerdict(out: Output, verdict: CombinedVerdict, explai
 
 const OVERALL: Readonly<Record<Overall, string>> = { pass: 'PASS', fail: 'FAIL', incomplete: 'INCOMPLETE' };
 
-function summary({ overall, checks, parts, expiresAtMs }: CombinedVerdict): string {
+function summary({ overall, checks, parts, expiresAtMs }: ShownVerdict): string {
   const required = checks.filter((check) => check.required);
   const names = (result: CheckResult): string => required.filter((check) => check.result === result).map(({ name }) => name).join(', ');
   const simulated = parts.some(({ kind }) => kind === 'simulated') ? ' (simulated)' : '';
@@ -72,7 +82,7 @@ const REFUSED_HINTS: Readonly<Record<string, string>> = {
 };
 
 /** The error for a verdict that is not a pass; null for a pass. */
-export function verdictError(verdict: CombinedVerdict): CocoonError | null {
+export function verdictError(verdict: ShownVerdict): CocoonError | null {
   if (verdict.overall === 'pass') return null;
   const result = verdict.overall === 'fail' ? 'fail' : 'skip';
   const open = verdict.checks.filter((check) => check.required && check.result === result);
