@@ -41,6 +41,7 @@ export class DerReader {
   readonly #what: string;
   readonly #depth: number;
   #position = 0;
+  #contentEnd = 0;
 
   private constructor(bytes: Uint8Array, what: string, depth: number) {
     if (depth > MAX_DER_DEPTH) throw malformed(`${what} is nested deeper than ${MAX_DER_DEPTH} levels`);
@@ -67,28 +68,46 @@ export class DerReader {
   /** The next element, whatever its tag. */
   any(what: string): DerElement {
     const start = this.#position;
+    const tag = this.#header(what);
+    const content = this.#rest();
+    return { tag, content, raw: this.#bytes.subarray(start, this.#position) };
+  }
+
+  /** Reads tag and length of the next element; its content follows and is all there. */
+  #header(what: string): number {
+    const start = this.#position;
     const tag = this.#octet(what);
     if ((tag & 0x1f) === 0x1f) throw this.#error(what, start, 'has a multi-byte tag, expected a tag number below 31');
     const length = this.#length(what, start);
-    const contentStart = this.#position;
-    const left = this.#bytes.length - contentStart;
+    const left = this.#bytes.length - this.#position;
     if (length > left) throw this.#error(what, start, `claims ${length} bytes, expected at most the ${left} that are left`);
-    this.#position = contentStart + length;
-    return {
-      tag,
-      content: this.#bytes.subarray(contentStart, this.#position),
-      raw: this.#bytes.subarray(start, this.#position),
-    };
+    this.#contentEnd = this.#position + length;
+    return tag;
+  }
+
+  /** Content of the element whose header was read last. */
+  #rest(): Uint8Array {
+    const content = this.#bytes.subarray(this.#position, this.#contentEnd);
+    this.#position = this.#contentEnd;
+    return content;
   }
 
   /** The next element, which must have this identifier octet. */
   element(tag: number, what: string): DerElement {
-    const start = this.#position;
-    const seen = this.nextTag;
-    if (seen !== tag) {
-      throw this.#error(what, start, `is ${seen === null ? 'absent' : tagName(seen)}, expected ${tagName(tag)}`);
-    }
+    this.#expect(tag, what);
     return this.any(what);
+  }
+
+  /** As `element`, without what is around the content. */
+  #contentOf(tag: number, what: string): Uint8Array {
+    this.#expect(tag, what);
+    this.#header(what);
+    return this.#rest();
+  }
+
+  #expect(tag: number, what: string): void {
+    const seen = this.nextTag;
+    if (seen !== tag) throw this.#error(what, this.#position, `is ${seen === null ? 'absent' : tagName(seen)}, expected ${tagName(tag)}`);
   }
 
   /** The next element if it has this identifier octet, else null and nothing is consumed. */
@@ -98,7 +117,7 @@ export class DerReader {
 
   /** A reader over the elements inside the next element: a SEQUENCE, unless `tag` names another type that holds DER. */
   nested(what: string, tag: number = TAG.sequence): DerReader {
-    return new DerReader(this.element(tag, what).content, what, this.#depth + 1);
+    return new DerReader(this.#contentOf(tag, what), what, this.#depth + 1);
   }
 
   /** As `nested`, or null when the next element has another tag. */
@@ -109,7 +128,7 @@ export class DerReader {
   /** BOOLEAN: 0x00 or 0xff, nothing else. */
   boolean(what: string): boolean {
     const start = this.#position;
-    const { content } = this.element(TAG.boolean, what);
+    const content = this.#contentOf(TAG.boolean, what);
     if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) {
       throw this.#error(what, start, `is ${shortHex(content)}, expected 00 or ff`);
     }
@@ -126,7 +145,7 @@ export class DerReader {
   /** INTEGER of at most `maxBytes` content bytes that is not negative, as big-endian magnitude without a leading zero byte. */
   unsigned(what: string, maxBytes: number): Uint8Array {
     const start = this.#position;
-    const { content } = this.element(TAG.integer, what);
+    const content = this.#contentOf(TAG.integer, what);
     const [first, second] = content;
     if (first === undefined) throw this.#error(what, start, 'is empty, expected at least one byte');
     if (content.length > maxBytes) throw this.#error(what, start, `has ${content.length} bytes, expected at most ${maxBytes}`);
@@ -141,13 +160,13 @@ export class DerReader {
   }
 
   octetString(what: string): Uint8Array {
-    return this.element(TAG.octetString, what).content;
+    return this.#contentOf(TAG.octetString, what);
   }
 
   /** BIT STRING with its count of unused bits (0 to 7), which must be zero bits. */
   bitString(what: string): { readonly bytes: Uint8Array; readonly unusedBits: number } {
     const start = this.#position;
-    const { content } = this.element(TAG.bitString, what);
+    const content = this.#contentOf(TAG.bitString, what);
     const unusedBits = content[0];
     const bytes = content.subarray(1);
     const last = bytes.at(-1);
@@ -169,7 +188,7 @@ export class DerReader {
   /** OBJECT IDENTIFIER in dotted form. */
   oid(what: string): string {
     const start = this.#position;
-    const { content } = this.element(TAG.oid, what);
+    const content = this.#contentOf(TAG.oid, what);
     const arcs = oidArcs(content);
     if (arcs === null) throw this.#error(what, start, `is not an object identifier: ${shortHex(content)}`);
     return arcs.join('.');
@@ -178,7 +197,8 @@ export class DerReader {
   /** UTCTime (1950 to 2049) or GeneralizedTime, both in seconds and ending in Z: milliseconds since the Unix epoch. */
   time(what: string): number {
     const start = this.#position;
-    const { tag, content } = this.any(what);
+    const tag = this.#header(what);
+    const content = this.#rest();
     if (tag !== TAG.utcTime && tag !== TAG.generalizedTime) {
       throw this.#error(what, start, `is ${tagName(tag)}, expected UTCTime or GeneralizedTime`);
     }
@@ -245,15 +265,15 @@ function oidArcs(content: Uint8Array): number[] | null {
   return arcs;
 }
 
+const [DIGIT_0, DIGIT_9, LETTER_Z] = [0x30, 0x39, 0x5a];
+
 function timeOf(content: Uint8Array, utc: boolean): number | null {
   const digits = utc ? 12 : 14;
   if (content.length !== digits + 1) return null;
-  const text = String.fromCharCode(...content);
-  if (!/^\d+Z$/.test(text)) return null;
-  const short = utc ? Number(text.slice(0, 2)) : 0;
-  const year = utc ? short + (short < 50 ? 2000 : 1900) : Number(text.slice(0, 4));
-  const rest = text.slice(digits - 10, digits);
-  const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = (rest.match(/../g) ?? []).map(Number);
+  if (content[digits] !== LETTER_Z || !content.subarray(0, digits).every((byte) => byte >= DIGIT_0 && byte <= DIGIT_9)) return null;
+  const pair = (at: number): number => ((content[at] ?? 0) - DIGIT_0) * 10 + (content[at + 1] ?? 0) - DIGIT_0;
+  const year = utc ? pair(0) + (pair(0) < 50 ? 2000 : 1900) : pair(0) * 100 + pair(2);
+  const [month, day, hour, minute, second] = [pair(digits - 10), pair(digits - 8), pair(digits - 6), pair(digits - 4), pair(digits - 2)];
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   date.setUTCHours(hour, minute, second);

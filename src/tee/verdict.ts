@@ -66,23 +66,28 @@ export class CheckList {
 
   /** Records a required check as passed or failed and returns `ok`. */
   check(ok: boolean, text: CheckText): boolean {
-    this.#checks.push({ ...text, result: ok ? 'pass' : 'fail', required: true });
+    this.#record(text, ok ? 'pass' : 'fail', true);
     return ok;
   }
 
   /** Records a check that the policy asks for but that cannot be made. The verdict becomes incomplete at best. */
   skip(text: CheckText): void {
-    this.#checks.push({ ...text, result: 'skip', required: true });
+    this.#record(text, 'skip', true);
   }
 
   /** Records a check that the policy waives by name, so that it is visible and decides nothing. */
   waive(text: CheckText): void {
-    this.#checks.push({ ...text, result: 'skip', required: false });
+    this.#record(text, 'skip', false);
   }
 
   /** Records a fact. */
   info(name: string, seen: string, meaning: string): void {
-    this.#checks.push({ name, seen, wanted: '', meaning, result: 'info', required: false });
+    this.#record({ name, seen, wanted: '', meaning }, 'info', false);
+  }
+
+  /** Field by field: the texts come in many shapes, which are slow to copy whole. */
+  #record({ name, seen, wanted, meaning }: CheckText, result: CheckResult, required: boolean): void {
+    this.#checks.push({ name, seen, wanted, meaning, result, required });
   }
 
   /**

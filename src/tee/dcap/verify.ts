@@ -10,6 +10,7 @@ import type { CheckList } from '../verdict.ts';
 import type { SubjectKey } from '../x509/algorithms.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { verifyChain, verifyCrl, verifyNotRevoked } from '../x509/chain.ts';
+import { authorityVerifies } from '../x509/remembered.ts';
 import { verifiesWith } from '../x509/signature.ts';
 import type { Collateral, QeIdentity, SignedText, TcbStatus, Window } from './collateral.ts';
 import { INTEL_SGX_ROOT_CA } from './intel-root.ts';
@@ -172,7 +173,7 @@ function verifySignedText(signed: SignedText<unknown>, collateral: Collateral, r
   if (signer === undefined) throw wrongRole('none', ROLE.signer);
   checkRole(signer, ROLE.signer);
   verifyNotRevoked(signer, collateral.rootCrl);
-  if (!verifiesWith(signer.key, 'ecdsa-sha256', signed.text, signed.signature, 'ieee-p1363')) {
+  if (!authorityVerifies(signer.key, 'ecdsa-sha256', signed.text, signed.signature, 'ieee-p1363')) {
     throw refused({ check: 'signature', seen: `a signature over the ${what} that does not verify`, wanted: 'one over its exact text', meaning: 'the text was changed' });
   }
 }

@@ -54,5 +54,6 @@ const order = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 const byNamespaceAndName = (a: XmlAttribute, b: XmlAttribute): number => order(a.namespace, b.namespace) || order(a.local, b.local);
 
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\t': '&#x9;', '\n': '&#xA;', '\r': '&#xD;' };
-const escapeText = (text: string): string => text.replace(/[&<>\r]/g, (character) => ESCAPES[character] ?? '');
-const escapeValue = (text: string): string => text.replace(/[&<"\t\n\r]/g, (character) => ESCAPES[character] ?? '');
+/** Most texts have nothing to escape, and looking is cheaper than replacing. */
+const escapeText = (text: string): string => (!/[&<>\r]/.test(text) ? text : text.replace(/[&<>\r]/g, (character) => ESCAPES[character] ?? ''));
+const escapeValue = (text: string): string => (!/[&<"\t\n\r]/.test(text) ? text : text.replace(/[&<"\t\n\r]/g, (character) => ESCAPES[character] ?? ''));

@@ -9,6 +9,7 @@ import type { CheckList } from '../verdict.ts';
 import { earliest } from '../verdict.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { verifyChain, verifyPinnedRoot } from '../x509/chain.ts';
+import { authorityVerifies } from '../x509/remembered.ts';
 import { verifiesWith } from '../x509/signature.ts';
 import type { NvidiaDevice } from './bundle.ts';
 import { fwidOf } from './fwid.ts';
@@ -152,7 +153,7 @@ function verifyRimSignature(rim: Rim, root: string, nowMs: number): X509 {
   if (verified.has(rim)) return signer;
   const digest = createHash('sha384').update(rim.content).digest();
   if (!equalBytes(digest, rim.digest)) throw refused({ check, seen: `content with the digest ${toHex(digest)}`, wanted: toHex(rim.digest), meaning: 'the manifest was changed after it was signed' });
-  if (signer.key.kind !== 'p384' || !verifiesWith(signer.key, 'ecdsa-sha384', rim.signedInfo, rim.signature, 'ieee-p1363')) {
+  if (signer.key.kind !== 'p384' || !authorityVerifies(signer.key, 'ecdsa-sha384', rim.signedInfo, rim.signature, 'ieee-p1363')) {
     throw refused({ check, seen: 'a signature that does not verify', wanted: `one by "${signer.subject.commonName}"`, meaning: 'the manifest was changed or forged' });
   }
   verified.add(rim);

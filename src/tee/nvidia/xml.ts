@@ -119,14 +119,16 @@ class Reader {
   #element(name: string, written: ReadonlyMap<string, string>, outer: XmlScope): OpenElement {
     const scope = this.#scope(written, outer);
     const attributes: XmlAttribute[] = [];
-    const expanded = new Set<string>();
+    let prefixed: Set<string> | null = null;
     for (const [attribute, value] of written) {
       if (isDeclaration(attribute)) continue;
       const { prefix, local } = split(attribute);
       const namespace = prefix === '' ? '' : this.#namespace(prefix, scope);
-      const key = `${namespace} ${local}`;
-      if (expanded.has(key)) throw this.#error(`has the attribute ${attribute} twice, under two prefixes`);
-      expanded.add(key);
+      if (prefix !== '') {
+        const key = `${namespace} ${local}`;
+        if (prefixed?.has(key)) throw this.#error(`has the attribute ${attribute} twice, under two prefixes`);
+        prefixed = (prefixed ?? new Set<string>()).add(key);
+      }
       attributes.push({ name: attribute, prefix, local, namespace, value });
     }
     const { prefix, local } = split(name);
@@ -154,6 +156,7 @@ class Reader {
   }
 
   #resolve(text: string): string {
+    if (!text.includes('&')) return text;
     return text.replace(REFERENCE, (whole, name: string) => {
       const character = whole.endsWith(';') ? REFERENCES.get(name) : undefined;
       if (character === undefined) throw this.#error('has a reference to something else than a predefined character');

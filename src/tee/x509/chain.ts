@@ -8,7 +8,7 @@ import type { X509 } from './certificate.ts';
 import { serialKey } from './crl.ts';
 import type { Crl } from './crl.ts';
 import { KEY_USAGE, OID_BASIC_CONSTRAINTS, OID_KEY_USAGE } from './extensions.ts';
-import { verifiesWith } from './signature.ts';
+import { authorityVerifies } from './remembered.ts';
 
 /** The range of ECMAScript dates. */
 const MAX_DATE_MS = 8.64e15;
@@ -49,22 +49,25 @@ export function verifyChain(chain: readonly X509[], rules: ChainRules): void {
     verifyExtensions(certificate, rules.knownCritical);
     if (index === 0 && rules.authorityLeaf !== true) verifyLeafUsage(certificate, rules.leafWithoutUsage ?? false);
     else verifyAuthority(certificate, rules.authorityLeaf === true ? index : index - 1);
-    const issuer = chain[index + 1];
-    // The root is trusted by its bytes: its signature on itself says nothing more.
-    if (issuer !== undefined) verifyIssued(certificate, issuer);
   });
+  // From the root down, so that no key verifies anything before it is trusted itself. The root is trusted by its bytes: its
+  // signature on itself says nothing more.
+  for (let index = chain.length - 2; index >= 0; index -= 1) {
+    const [certificate, issuer] = [chain[index], chain[index + 1]];
+    if (certificate !== undefined && issuer !== undefined) verifyIssued(certificate, issuer);
+  }
 }
 
 /** Signatures that verified, child to issuer: one verification meets the same certificates in several chains. */
 const verified = new WeakMap<X509, X509>();
 
-/** Throws AttestationError unless `issuer` has signed `certificate` and is named as its issuer. Says nothing about the issuer itself. */
+/** Throws AttestationError unless `issuer` has signed `certificate` and is named as its issuer. The issuer itself must have been verified. */
 export function verifyIssued(certificate: X509, issuer: X509): void {
   if (!equalBytes(certificate.issuer.raw, issuer.subject.raw)) {
     throw refusal('chain-names', `${describe(certificate)} issued by "${certificate.issuer.commonName}"`, `"${issuer.subject.commonName}", byte for byte`, 'the certificates are not of one chain');
   }
   if (verified.get(certificate) === issuer) return;
-  if (!verifiesWith(issuer.key, certificate.algorithm, certificate.signedBytes, certificate.signature)) {
+  if (!authorityVerifies(issuer.key, certificate.algorithm, certificate.signedBytes, certificate.signature)) {
     throw refusal('chain-signature', `a signature of ${describe(certificate)} that does not verify`, `one by "${issuer.subject.commonName}"`, 'the certificate was changed or forged');
   }
   verified.set(certificate, issuer);
@@ -136,7 +139,7 @@ export function verifyCrl(crl: Crl, issuer: X509, nowMs: number): void {
   if (issuer.keyUsage === null || !issuer.keyUsage.has(KEY_USAGE.crlSign)) {
     throw refusal('crl-issuer', `${describe(issuer)} without the key usage cRLSign`, 'a key that may sign CRLs', 'the authority may not publish revocations');
   }
-  if (!verifiesWith(issuer.key, crl.algorithm, crl.signedBytes, crl.signature)) {
+  if (!authorityVerifies(issuer.key, crl.algorithm, crl.signedBytes, crl.signature)) {
     throw refusal('crl-signature', 'a CRL whose signature does not verify', `one signed by ${by}`, 'the list was changed or forged, so a revocation may be missing');
   }
   const now = toSecond(nowMs);
