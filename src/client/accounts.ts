@@ -1,5 +1,6 @@
 // What the client knows about money, as a port: who pays, and whether a proxy's view of it may be believed. paid-accounts.ts
 // answers it on networks with contracts.
+import { PolicyError } from '../core/errors.ts';
 import { unpaidAddress } from '../chain/unpaid-address.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { TokensUsed } from '../wire/answer.ts';
@@ -19,8 +20,11 @@ export interface RequestBounds {
 export interface RequestMeter {
   /** More of the answer's body has come. */
   delivered(bytes: number): void;
-  /** The answer is complete and was billed so. Throws PolicyError `E_OVERBILLED` when that cannot be true. */
-  ended(tokens: TokensUsed): void;
+  /**
+   * The answer is complete and was billed so; `counted` is what the node itself says, where that is known. Throws PolicyError `E_OVERBILLED`
+   * when the bill is above it, or cannot be true.
+   */
+  ended(tokens: TokensUsed, counted?: TokensUsed | null): void;
   /** The answer ended otherwise, or nobody reads it any more. Idempotent; does nothing after `ended`. */
   lost(): void;
 }
@@ -44,7 +48,18 @@ export interface ClientAccounts {
   open(): ConnectionAccount;
 }
 
-const FREE: RequestMeter = { delivered: () => {}, ended: () => {}, lost: () => {} };
+const FREE: RequestMeter = {
+  delivered: () => {},
+  ended(tokens, counted = null) {
+    const why = aboveCount(tokens, counted);
+    if (why !== null) throw new PolicyError('E_OVERBILLED', `the proxy billed ${why}`, { hint: 'use another proxy' });
+  },
+  lost: () => {},
+};
+
+/** Why a bill is above what the node itself counted; null when it is not. */
+export const aboveCount = (tokens: TokensUsed, counted: TokensUsed | null): string | null =>
+  (counted !== null && tokens.total > counted.total ? `${tokens.total} tokens, the node itself counted ${counted.total}` : null);
 
 /** For networks without contracts: nobody pays, and the secret is empty because there is nothing it could protect. */
 export function unpaidAccounts(publicKey: Uint8Array): ClientAccounts {

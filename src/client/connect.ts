@@ -8,6 +8,8 @@ import { formatAddress } from '../wire/address.ts';
 import { dial } from '../wire/dial.ts';
 import { openClientSession } from '../wire/client-session.ts';
 import { meteredSession } from './metered-session.ts';
+import { createSealedNodes } from './sealed-nodes.ts';
+import { sealedSession } from './sealed-session.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { VerifiedPeer, VerifyPeer } from '../tee/peer.ts';
@@ -16,6 +18,8 @@ import type { ClientSession } from '../wire/client-session.ts';
 import type { TlsIdentity } from '../wire/tls.ts';
 import type { VersionRange } from '../wire/versions.ts';
 import type { ClientAccounts } from './accounts.ts';
+import type { SealedNodesOptions } from './sealed-nodes.ts';
+import type { SealMode, SealOptions } from './sealed-session.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -36,10 +40,18 @@ export interface ConnectOptions {
   /** Other versions of the protocol than all that are known; for tests. */
   readonly versions?: VersionRange;
   readonly log?: Log;
+  /** How requests are sealed. Absent: they are not, which is for networks of tests; commands always say. */
+  readonly seal?: SealSettings;
   /** How many proxies are dialled at once, to find the nearest. Default 3: each costs a proof of work. */
   readonly parallel?: number;
   /** Uniform in [0, 1): which of many proxies are dialled first. Default Math.random. */
   readonly random?: () => number;
+}
+
+export interface SealSettings extends Pick<SealedNodesOptions, 'verifyNode' | 'root' | 'clock'> {
+  readonly mode: SealMode;
+  /** Hears why a request goes unsealed, before it does. */
+  unsealed?(why: string): void;
 }
 
 export interface ConnectedProxy {
@@ -94,10 +106,13 @@ class RootConnector implements Connector {
   readonly refused = new Map<string, AttestationError>();
   readonly #options: Omit<ConnectOptions, 'timeoutMs' | 'signal'>;
   readonly #log: Log;
+  readonly #seal: SealOptions | null;
 
   constructor(options: Omit<ConnectOptions, 'timeoutMs' | 'signal'>) {
+    const { seal, accounts, log = silentLog } = options;
     this.#options = options;
-    this.#log = options.log ?? silentLog;
+    this.#log = log;
+    this.#seal = seal === undefined ? null : { ...seal, nodes: createSealedNodes({ ...seal, log }), paramsVersion: () => accounts.minConfigVersion() };
   }
 
   async connect({ timeoutMs, signal, except = new Set() }: { readonly timeoutMs: number; readonly signal: AbortSignal; readonly except?: ReadonlySet<string> }): Promise<ConnectedProxy> {
@@ -225,8 +240,9 @@ class RootConnector implements Connector {
           const session = await openClientSession(connection, account, {
             ownerAddress: accounts.ownerAddress, isTest, minConfigVersion: () => accounts.minConfigVersion(), ...(versions !== undefined && { versions }),
           });
+          const metered = meteredSession(session, account);
           return {
-            session: meteredSession(session, account), address: connection.remoteAddress, peer: connection.peer, roundTripMs, connectMs, handshakeMs: performance.now() - startedMs,
+            session: this.#seal === null ? metered : sealedSession(metered, this.#seal), address: connection.remoteAddress, peer: connection.peer, roundTripMs, connectMs, handshakeMs: performance.now() - startedMs,
           };
         } finally {
           inner.removeEventListener('abort', stop);

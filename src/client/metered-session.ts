@@ -1,12 +1,13 @@
 // A client session whose requests are paid for: each one's highest price is put aside before it is sent, what comes is
 // counted, and what is billed is held against that. A proxy that bills what cannot be true loses the connection.
 import { asCocoonError } from '../core/errors.ts';
-import { decodeBoxed } from '../wire/tl/codec.ts';
-import type { ConnectionAccount, RequestMeter } from './accounts.ts';
-import type { AnswerEvent, AskRequest, ClientSession } from '../wire/client-session.ts';
+import { requestShape } from './request-shape.ts';
+import type { ConnectionAccount, RequestBounds, RequestMeter } from './accounts.ts';
+import type { TokensUsed } from '../wire/answer.ts';
+import type { AnswerEvent, WireSession } from '../wire/client-session.ts';
 
-/** The same session; `ask` also throws what `account.begin` throws, and PolicyError `E_OVERBILLED`. */
-export function meteredSession(session: ClientSession, account: ConnectionAccount): ClientSession {
+/** The same session; `ask` and `askSealed` also throw what `account.begin` throws, and PolicyError `E_OVERBILLED`. */
+export function meteredSession(session: WireSession, account: ConnectionAccount): WireSession {
   void account.failed.then((error) => session.close(error));
   void session.closed.then(() => account.close());
   return {
@@ -17,7 +18,14 @@ export function meteredSession(session: ClientSession, account: ConnectionAccoun
       return session.runningRequests;
     },
     closed: session.closed,
-    ask: (request) => metered(session, account, request),
+    ask: (request) => metered(session, account, {
+      queryBytes: request.query.byteLength, maxTokens: request.maxTokens * requestShape(request.query).answers, maxCoefficient: request.maxCoefficient,
+    }, () => session.ask(request)),
+    askSealed: (request) => metered(session, account, {
+      queryBytes: request.sealedBytes, maxTokens: request.maxTokens, maxCoefficient: request.maxCoefficient,
+    }, () => session.askSealed(request), () => request.counted()),
+    sealOffers: (model, limit, signal) => session.sealOffers(model, limit, signal),
+    sealKey: (keyId, signal) => session.sealKey(keyId, signal),
     models: (signal) => session.models(signal),
     sealTargets: (model, signal) => session.sealTargets(model, signal),
     updatePaymentStatus: () => session.updatePaymentStatus(),
@@ -25,15 +33,15 @@ export function meteredSession(session: ClientSession, account: ConnectionAccoun
   };
 }
 
-async function* metered(session: ClientSession, account: ConnectionAccount, request: AskRequest): AsyncGenerator<AnswerEvent, void, undefined> {
-  const meter: RequestMeter = await account.begin({
-    queryBytes: request.query.byteLength, maxTokens: request.maxTokens * choicesOf(request.query), maxCoefficient: request.maxCoefficient,
-  });
+async function* metered(
+  session: WireSession, account: ConnectionAccount, bounds: RequestBounds, ask: () => AsyncGenerator<AnswerEvent, void, undefined>, counted: () => TokensUsed | null = () => null,
+): AsyncGenerator<AnswerEvent, void, undefined> {
+  const meter: RequestMeter = await account.begin(bounds);
   try {
-    for await (const event of session.ask(request)) {
+    for await (const event of ask()) {
       if (event.kind === 'head') meter.delivered(event.head.payload.byteLength);
       else if (event.kind === 'part') meter.delivered(event.bytes.byteLength);
-      else meter.ended(event.info.tokens);
+      else meter.ended(event.info.tokens, counted());
       yield event;
     }
   } catch (error) {
@@ -41,25 +49,5 @@ async function* metered(session: ClientSession, account: ConnectionAccount, requ
     throw error;
   } finally {
     meter.lost();
-  }
-}
-
-const N = Buffer.from('"n"');
-const BEST_OF = Buffer.from('"best_of"');
-const MAX_CHOICES = 1_000;
-
-/** How many answers a request asks for. A body that cannot be read asks for one: the proxy refuses it anyway. */
-function choicesOf(query: Uint8Array): number {
-  const bytes = Buffer.from(query.buffer, query.byteOffset, query.byteLength);
-  if (!bytes.includes(N) && !bytes.includes(BEST_OF)) return 1;
-  try {
-    const http = decodeBoxed(query);
-    if (http._ !== 'http.request') return 1;
-    const body: unknown = JSON.parse(Buffer.from(http.payload).toString('utf8'));
-    if (typeof body !== 'object' || body === null) return 1;
-    const asked = ['n', 'best_of'].map((name) => Number((body as Record<string, unknown>)[name] ?? 1));
-    return Math.min(MAX_CHOICES, Math.max(1, ...asked.filter((count) => Number.isSafeInteger(count))));
-  } catch {
-    return 1;
   }
 }

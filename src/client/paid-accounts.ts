@@ -10,6 +10,7 @@ import { checkProxyContract, parseSaid } from '../chain/follow/check-proxy.ts';
 import { clientStorage, STATE } from '../chain/cells/storage.ts';
 import { proxySecret, secretHashOf } from '../chain/proxy-secret.ts';
 import { readState } from '../chain/plans/reading.ts';
+import { aboveCount } from './accounts.ts';
 import { impossibleBill, reservationOf } from './bounds.ts';
 import { clientOf, depositDue, prepareIntent, readClient, registerIntent } from './deposit.ts';
 import type { CocoonError } from '../core/errors.ts';
@@ -213,9 +214,9 @@ class PaidConnection implements ConnectionAccount {
     };
     return {
       delivered: (bytes) => { delivered += bytes; },
-      ended: (tokens) => {
+      ended: (tokens, counted = null) => {
         if (over) return;
-        const why = impossibleBill(tokens, bounds, delivered, multipliers);
+        const why = aboveCount(tokens, counted) ?? impossibleBill(tokens, bounds, delivered, multipliers);
         end(why === null ? { tokens: tokens.total, isLost: false } : { tokens: 0n, isLost: true });
         if (why !== null) throw this.#ban(`the proxy billed ${why}`);
       },

@@ -199,6 +199,11 @@ export const CODES = {
     cause: 'The connection was closed before the answer was complete. What was received so far is incomplete.',
     action: 'Try again. Do not use the partial answer.',
   },
+  E_NO_SEAL: {
+    exit: 6, retryable: true,
+    cause: 'Requests are to be sealed to one node, and this proxy offers no node of the model whose key they could be sealed to. Nothing was sent.',
+    action: 'Use another proxy, or allow requests that the proxy can read with `--seal prefer`.',
+  },
   E_BACKLOG: {
     exit: 6, retryable: true,
     cause: 'An answer came faster than it was read, and its bounded buffer filled. What was received so far is incomplete.',

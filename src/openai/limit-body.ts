@@ -40,7 +40,7 @@ function textOf(payload: Uint8Array): string {
   }
 }
 
-type Members = JsonObjectText['members'];
+export type Members = JsonObjectText['members'];
 
 /** A whole number from 1 in a member; undefined where it is absent or null. */
 function count(members: Members, name: string, most: number): number | undefined {
@@ -73,8 +73,8 @@ function missingLimits(members: Members, limit: number, path: string): Record<st
   return { max_tokens: limit, ...((path === CHAT || completion !== undefined) && { max_completion_tokens: limit }) };
 }
 
-/** Answers that the request asks for: `n`, or the `best_of` that are generated for them, for each prompt. */
-function choicesOf(members: Members, path: string): number {
+/** Answers that the request asks for: `n`, or the `best_of` that are generated for them, for each prompt. Throws ApiError. */
+export function choicesOf(members: Members, path: string): number {
   const each = Math.max(count(members, 'n', MAX_CHOICES) ?? 1, count(members, 'best_of', MAX_CHOICES) ?? 1);
   const { prompt } = members;
   // A prompt may be a list of texts, or of lists of tokens; a list of numbers is one prompt.

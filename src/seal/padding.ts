@@ -4,7 +4,9 @@
 import { isZero } from '../core/bytes.ts';
 import { SealError } from './errors.ts';
 
-const LENGTH = 4;
+/** Before what is padded. */
+export const PAD_LENGTH_BYTES = 4;
+const LENGTH = PAD_LENGTH_BYTES;
 const SMALLEST = 512;
 const STEPS = 8;
 

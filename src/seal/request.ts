@@ -2,11 +2,12 @@
 // field that the proxy reads, so that a changed price, limit, model or receiver makes it unreadable.
 // Refuses requests for another key, outside their time, or with any routing field changed.
 import { toHex } from '../core/bytes.ts';
+import { TAG_BYTES } from './hpke/aead.ts';
 import { createReceiver, createSender } from './hpke/context.ts';
 import { Encoder } from './encoding.ts';
 import { SealError } from './errors.ts';
 import { CLOCK_SKEW_S, KEY_ID_BYTES, recordHash } from './key-record.ts';
-import { pad, requestBucket, unpad } from './padding.ts';
+import { pad, PAD_LENGTH_BYTES, requestBucket, unpad } from './padding.ts';
 import { answerKeys } from './answer.ts';
 import type { AnswerKeys } from './answer.ts';
 import type { KemKey } from './hpke/kem.ts';
@@ -17,8 +18,6 @@ const INFO = Buffer.from('cocoon seal request 1\0');
 const ROUTING = 'cocoon seal routing 1';
 const REQUEST_ID = 32;
 const PROXY_KEY = 32;
-/** Bytes that a sealed request may have beside the request itself and its padding. */
-export const SEAL_OVERHEAD = 4 + 16;
 
 /** What the proxy sees and may not change. */
 export interface Routing {
@@ -63,22 +62,28 @@ export interface SealedRequest {
   readonly answer: AnswerKeys;
 }
 
-/**
- * Seals `request` to the key `publicKey` of the record in `record` (its bytes). Everything in `routing` must be what is sent
- * beside it. `random` is for test vectors.
- */
-export function sealRequest(options: {
-  readonly suite: Suite;
-  readonly publicKey: Uint8Array;
-  readonly record: Uint8Array;
-  readonly routing: Routing;
-  readonly request: Uint8Array;
-  random?(size: number): Uint8Array;
-}): SealedRequest {
-  const { suite, publicKey, record, routing, request } = options;
-  const sender = createSender(suite, publicKey, infoOf(record), options.random);
-  return { enc: sender.enc, sealed: sender.seal(encodeRouting(routing), pad(request, requestBucket)), answer: answerKeys(suite.aead, sender, sender.enc) };
+/** An encapsulation that is made and not used: what takes time is done before there is a request. */
+export interface PreparedSeal {
+  /** Seals `request` with everything in `routing`, which must be what is sent beside it. Once; RangeError after that. */
+  seal(routing: Routing, request: Uint8Array): SealedRequest;
 }
+
+/** For the key `publicKey` of the record in `record` (its bytes). `random` is for test vectors. Throws SealError for a key that is none. */
+export function prepareSeal(options: { readonly suite: Suite; readonly publicKey: Uint8Array; readonly record: Uint8Array; random?(size: number): Uint8Array }): PreparedSeal {
+  const { suite, publicKey, record, random } = options;
+  const sender = createSender(suite, publicKey, infoOf(record), random);
+  let used = false;
+  return {
+    seal(routing, request) {
+      if (used) throw new RangeError('an encapsulation is used once');
+      used = true;
+      return { enc: sender.enc, sealed: sender.seal(encodeRouting(routing), pad(request, requestBucket)), answer: answerKeys(suite.aead, sender, sender.enc) };
+    },
+  };
+}
+
+/** Bytes that a request of `size` bytes has when it is sealed. */
+export const sealedSize = (size: number): number => requestBucket(PAD_LENGTH_BYTES + size) + TAG_BYTES;
 
 export interface OpenedRequest {
   readonly request: Uint8Array;

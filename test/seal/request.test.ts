@@ -5,7 +5,7 @@ import { SealError } from '../../src/seal/errors.ts';
 import { CLOCK_SKEW_S } from '../../src/seal/key-record.ts';
 import { pad, requestBucket, unpad } from '../../src/seal/padding.ts';
 import { ReplayGuard } from '../../src/seal/replay.ts';
-import { encodeRouting, openRequest, sealRequest } from '../../src/seal/request.ts';
+import { encodeRouting, openRequest, prepareSeal, sealedSize } from '../../src/seal/request.ts';
 import { HYBRID_SUITE, loadSuite, MANDATORY_SUITE } from '../../src/seal/suites.ts';
 import type { Routing } from '../../src/seal/request.ts';
 import type { SuiteId } from '../../src/seal/suites.ts';
@@ -21,7 +21,7 @@ async function sealed(suiteId: SuiteId = MANDATORY_SUITE) {
   const offered = recordOf(current.signed).suites.find(({ kem }) => kem === suiteId.kem);
   if (suite === null || offered === undefined) throw new Error('no suite');
   const routing = routingOf(current.keyId, suiteId);
-  const request = sealRequest({ suite, publicKey: offered.publicKey, record: current.signed.record, routing, request: PROMPT });
+  const request = prepareSeal({ suite, publicKey: offered.publicKey, record: current.signed.record }).seal(routing, PROMPT);
   const open = (change: Partial<Routing> = {}, nowMs = NOW_MS) => openRequest({
     ...keys.find(current.keyId, NOW_S).open(suiteId), record: current.signed.record, routing: { ...routing, ...change },
     enc: request.enc, sealed: request.sealed, nowMs,
@@ -29,13 +29,14 @@ async function sealed(suiteId: SuiteId = MANDATORY_SUITE) {
   return { keys, current, routing, request, open, suite };
 }
 
-describe('sealRequest and openRequest', () => {
+describe('prepareSeal and openRequest', () => {
   it.each([['X25519', MANDATORY_SUITE], ['X-Wing', HYBRID_SUITE]] as const)('openRequest: what was sealed, with %s', async (_name, suiteId) => {
     const { open, request } = await sealed(suiteId);
     const opened = open();
     expect(opened.request).toEqual(PROMPT);
     expect(opened.answer.secret).toEqual(request.answer.secret);
     expect(Buffer.from(request.sealed).includes('secret')).toBe(false);
+    expect(request.sealed.byteLength).toBe(sealedSize(PROMPT.byteLength));
   });
 
   const changes: readonly [string, Partial<Routing>][] = [
@@ -47,6 +48,13 @@ describe('sealRequest and openRequest', () => {
   it.each(changes)('openRequest: refuses another %s', async (_name, change) => {
     const { open } = await sealed();
     expect(() => open(change)).toThrow(SealError);
+  });
+
+  it('prepareSeal: an encapsulation is used once', async () => {
+    const { current, routing, suite } = await sealed();
+    const prepared = prepareSeal({ suite, publicKey: recordOf(current.signed).suites.find(({ kem }) => kem === MANDATORY_SUITE.kem)?.publicKey ?? PROMPT, record: current.signed.record });
+    prepared.seal(routing, PROMPT);
+    expect(() => prepared.seal(routing, PROMPT)).toThrow(RangeError);
   });
 
   it('openRequest: refuses what is too old or from the future', async () => {

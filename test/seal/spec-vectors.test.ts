@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { createAnswerOpener, createAnswerSealer } from '../../src/seal/answer.ts';
 import { encodeKeyRecord, recordHash, signedBytesOf, verifyKeyRecord } from '../../src/seal/key-record.ts';
-import { encodeRouting, openRequest, sealRequest } from '../../src/seal/request.ts';
+import { encodeRouting, openRequest, prepareSeal } from '../../src/seal/request.ts';
 import { HYBRID_SUITE, loadSuite, MANDATORY_SUITE } from '../../src/seal/suites.ts';
 import type { AnswerChunk } from '../../src/seal/answer.ts';
 import { bytes, EXPECTED, FACTS, NOW_S, routingOf, tls } from './world.ts';
@@ -38,7 +38,7 @@ async function make(): Promise<Record<string, unknown>> {
     cases: suites.map(({ id, suite, seed, key }) => {
       const routing = routingOf(bytes(16, 'key id'), id);
       const randomness = bytes(suite.kem.randomnessBytes, `encapsulation ${suite.kem.name}`);
-      const { enc, sealed, answer } = sealRequest({ suite, publicKey: key.publicKey, record, routing, request: REQUEST, random: () => randomness });
+      const { enc, sealed, answer } = prepareSeal({ suite, publicKey: key.publicKey, record, random: () => randomness }).seal(routing, REQUEST);
       const opened = openRequest({ suite, key, record, routing, enc, sealed, nowMs: NOW_S * 1000 });
       expect(opened.request).toEqual(REQUEST);
       const nonce = bytes(16, 'answer nonce');
