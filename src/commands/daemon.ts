@@ -1,11 +1,13 @@
 // The life of a role that runs on: say that it is starting, start it, say that it is ready, wait for a signal or its end,
-// close it. Its record under the home directory tells other commands where it is.
+// close it. Its record under the home directory tells other commands where it is; its log, where that is its own, is kept in bounds.
 import { dirname, join, resolve } from 'node:path';
 import { abortError } from '../core/deadline.ts';
 import { asCocoonError, ConfigError } from '../core/errors.ts';
 import { ensureFolder } from '../core/files.ts';
 import { withLock } from '../core/lock.ts';
 import { isAlive, readDaemonRecord, removeDaemonRecord, writeDaemonRecord } from '../core/daemon-record.ts';
+import { logOf } from '../core/daemon-process.ts';
+import { boundLog } from '../core/log-file.ts';
 import { openLog } from '../core/pino-log.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CocoonError } from '../core/errors.ts';
@@ -17,7 +19,7 @@ import type { Invocation } from './command.ts';
 export interface RunningRole {
   /** What the ready line and the record tell: addresses, model. */
   readonly facts: Readonly<Record<string, string>>;
-  /** Resolves with an error when the role cannot go on by itself. */
+  /** Resolves with an error when the role cannot go on by itself, with null when it was told to end. */
   readonly ended: Promise<CocoonError | null>;
   /** Calls `changed` each time the role loses what it depends on (false) or has it again (true). */
   watch?(changed: (ready: boolean) => void): void;
@@ -42,9 +44,10 @@ export async function runDaemon(role: string, invocation: Invocation, start: (lo
   const path = recordPath(invocation, role);
   const record = daemonRecord(path, role, context.clock);
   await record.claim(signal);
+  const log = await openLog(context.stderr, settings.boolean('verbose') ? 'debug' : settings.boolean('quiet') ? 'warn' : 'info');
+  const unbound = boundLog(logOf(path), (error) => log.warn('the log could not be put away', { reason: String(error) }));
   let running: RunningRole | undefined;
   try {
-    const log = await openLog(context.stderr, settings.boolean('verbose') ? 'debug' : settings.boolean('quiet') ? 'warn' : 'info');
     running = await start(log);
     const { facts } = running;
     await record.tell('ready', facts);
@@ -63,6 +66,7 @@ export async function runDaemon(role: string, invocation: Invocation, start: (lo
       await running?.close();
     } finally {
       await record.release();
+      unbound();
     }
   }
 }

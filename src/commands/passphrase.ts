@@ -43,6 +43,11 @@ async function sourceOf({ options, settings, context: { env, cwd } }: Invocation
   return stored === undefined || label === undefined ? { kind: 'prompt' } : { kind: 'file', path: resolve(settings.home, stored) };
 }
 
+/** As `passphraseOf` where only the terminal has it, so that another process could not get it; else null. */
+export async function neededPassphrase(invocation: Invocation, request: PassphraseRequest & { readonly label?: string }): Promise<string | null> {
+  return (await sourceOf(invocation, request.label)).kind === 'prompt' ? passphraseOf(invocation, request) : null;
+}
+
 /** The passphrase for a key; `label` names one of the keystore that exists. Throws `E_PASSPHRASE`, `E_NO_TERMINAL`. */
 export async function passphraseOf(invocation: Invocation, request: PassphraseRequest & { readonly label?: string }): Promise<string> {
   const { prompts, env } = invocation.context;

@@ -5,6 +5,7 @@ import { equalBytes } from '../core/bytes.ts';
 import { ConfigError } from '../core/errors.ts';
 import { startAdmin } from './admin.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
+import { declareDetach, detach } from './detach.ts';
 import { joinNetwork } from './network.ts';
 import { requireListedImage } from './paid-role.ts';
 import { declarePassphrase } from './passphrase.ts';
@@ -36,10 +37,12 @@ export function declare(command: Command): void {
     .option('--owner <address>', 'cold address that owns the proxy contract (default: the setting proxy.owner)')
     .option('--rebuild', 'rebuild a ledger that is behind the chain, or new beside a contract in use, from the chain');
   declarePassphrase(command);
+  declareDetach(command);
   declareDaemon(command);
 }
 
 export async function run(invocation: Invocation): Promise<void> {
+  if (await detach(invocation, 'proxy')) return;
   await runDaemon('proxy', invocation, (log) => start(invocation, log));
 }
 

@@ -30,6 +30,9 @@ export interface DaemonPlace {
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
+  /** Default: this process's own. */
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Written to descriptor SECRET_FD of the process, which is closed then. */
   readonly secret?: string;
 }
@@ -71,12 +74,12 @@ interface Child {
   kill(): void;
 }
 
-async function launch({ command, args, secret }: Program, logPath: string): Promise<Child> {
+async function launch({ command, args, cwd, env, secret }: Program, logPath: string): Promise<Child> {
   await ensureFolder(dirname(logPath));
   const log = await open(logPath, 'a', 0o600);
   try {
     // Its own session: it outlives the terminal, and Ctrl-C there reaches the starter only.
-    const child = spawn(command, [...args], { detached: true, stdio: ['ignore', log.fd, log.fd, secret === undefined ? 'ignore' : 'pipe'] });
+    const child = spawn(command, [...args], { detached: true, ...(cwd !== undefined && { cwd }), ...(env !== undefined && { env }), stdio: ['ignore', log.fd, log.fd, secret === undefined ? 'ignore' : 'pipe'] });
     let exited: string | null = null;
     child.once('error', (error) => { exited = error.message; });
     child.once('exit', (code, signal) => { exited = signal ?? `exit code ${code}`; });
