@@ -40,13 +40,18 @@ export interface Question {
   readonly conversation?: string | undefined;
 }
 
-export interface AskOptions extends Pick<ForwardRequest, 'maxCoefficient' | 'timeoutMs' | 'signal' | 'cost' | 'target'> {}
+export interface AskOptions extends Pick<ForwardRequest, 'maxCoefficient' | 'timeoutMs' | 'signal' | 'cost' | 'target'> {
+  /** True: the answer's body is kept as it came. */
+  readonly keepAnswer?: boolean | undefined;
+}
 
 /** What a receipt speaks of: the HTTP bodies of request and answer. */
 export interface Exchange {
   readonly request: Uint8Array;
   /** SHA-256 of the answer's body as it came, 32 bytes. */
   readonly answerHash: Uint8Array;
+  /** The answer's body; null unless it was asked for. */
+  readonly answer: Uint8Array | null;
 }
 
 export interface Answer {
@@ -74,8 +79,9 @@ export interface Answer {
 /** The node cannot hold its answers to a schema; asked without one it answers, and the answer is the caller's to judge. */
 export class UnconstrainedError extends UsageError {}
 
-/** Largest body of an error answer that is kept, and largest answer text. */
+/** Largest body of an error answer that is kept, largest body of an answer that is, and largest answer text. */
 const MAX_ERROR_BYTES = 64 * 1024;
+const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 const MAX_TEXT_LENGTH = 16 * 1024 * 1024;
 /** How nodes name the option that they refuse. */
 const SCHEMA_OPTION = /\bresponse_format\b/;
@@ -199,7 +205,10 @@ async function refusal({ status }: HttpHead, body: AnswerBody, { schema }: Quest
 export async function* askChat({ forward }: Pick<Forwarder, 'forward'>, question: Question, options: AskOptions): AsyncGenerator<string, Answer, undefined> {
   const startedMs = performance.now();
   const request = requestOf(question);
-  const { proxy, head, body } = await forward({ ...request, ...options, whole: false });
+  const { keepAnswer = false, ...ask } = options;
+  const { proxy, head, body } = await forward({ ...request, ...ask, whole: false });
+  const kept: Uint8Array[] | null = keepAnswer ? [] : null;
+  let keptBytes = 0;
   const reader = new ChatReader();
   const hash = createHash('sha256');
   let firstTextMs: number | null = null;
@@ -211,11 +220,16 @@ export async function* askChat({ forward }: Pick<Forwarder, 'forward'>, question
         const { info, proof = null } = piece;
         return {
           text: reader.text, ...reader.finish(), charged: info.tokens, proxy, proof,
-          exchange: { request: request.payload, answerHash: new Uint8Array(hash.digest()) },
+          exchange: { request: request.payload, answerHash: new Uint8Array(hash.digest()), answer: kept === null ? null : new Uint8Array(Buffer.concat(kept)) },
           timing: { firstTextMs, totalMs: performance.now() - startedMs, proxy: info.proxyTimes ?? null, node: info.workerTimes ?? null },
         };
       }
       hash.update(piece);
+      if (kept !== null) {
+        kept.push(piece.slice());
+        keptBytes += piece.byteLength;
+        if (keptBytes > MAX_KEPT_BYTES) throw new NetworkError('E_PROTOCOL', `the answer is longer than ${MAX_KEPT_BYTES} bytes`);
+      }
       const added = reader.push(piece);
       if (added === '') continue;
       firstTextMs ??= performance.now() - startedMs;

@@ -3,7 +3,8 @@
 // Refuses files of another kind or version, unknown members, and everything out of bounds.
 import { z } from 'zod';
 import { AttestationError, ConfigError, CocoonError } from '../core/errors.ts';
-import { decodeAnswerReceipt } from '../seal/receipt.ts';
+import { equalBytes } from '../core/bytes.ts';
+import { decodeAnswerReceipt, sha256 } from '../seal/receipt.ts';
 import type { SignedAnswerReceipt } from '../seal/receipt.ts';
 import type { Answer } from './chat.ts';
 
@@ -25,14 +26,19 @@ const Document = z.strictObject({
   kind: z.literal(KIND), version: z.literal(VERSION), network: z.string().max(200), receipt: base64, certificate: base64,
 });
 
-/** The file for an answer. Throws CocoonError `E_NO_RECEIPT` where its node signed none. */
-export function receiptOf({ proof }: Pick<Answer, 'proof'>, network: string): ReceiptFile {
+/** The file for an answer. Throws CocoonError `E_NO_RECEIPT` where its node signed none, AttestationError `E_SEAL` where it is for another one. */
+export function receiptOf({ proof, exchange }: Pick<Answer, 'proof' | 'exchange'>, network: string): ReceiptFile {
   if (proof?.receipt === undefined || proof.receipt === null || proof.node === null) {
     throw new CocoonError('E_NO_RECEIPT', proof === null ? 'the answer has no receipt: the request was not sealed to a node' : 'the answer has no receipt: its node signed none', {
       hint: 'ask with --seal require, and of a node that signs receipts (--node)',
     });
   }
-  return { receipt: proof.receipt, certificate: proof.node.certificate, network };
+  const file: ReceiptFile = { receipt: proof.receipt, certificate: proof.node.certificate, network };
+  const { receipt: { core } } = openReceipt(file);
+  if (!equalBytes(core.requestHash, sha256(exchange.request)) || !equalBytes(core.responseHash, exchange.answerHash)) {
+    throw new AttestationError('E_SEAL', 'the receipt is for another request or another answer');
+  }
+  return file;
 }
 
 export function encodeReceiptFile({ receipt, certificate, network }: ReceiptFile): string {

@@ -1,7 +1,7 @@
 // Judges a receipt (SPEC.md section 9) as named checks: the signatures from evidence to answer, that what is billed is what was
 // counted, and that request and answer are those at hand. What the evidence itself is worth is judged beside it, by a policy.
 // Also what shows that a signer lied: two different receipts for one request, as the bond contract takes them.
-import { Address } from '@ton/core';
+import type { Address } from '@ton/core';
 import { bondSlash } from '../chain/cells/bond.ts';
 import { verifySignature } from '../chain/ed25519.ts';
 import { contradict, receiptHash, verifyReceipt } from '../chain/receipt.ts';

@@ -1,5 +1,6 @@
 // A bound on what a run may spend: the highest cost of each attempt is put aside before it is sent, and what it cost in the end
 // takes its place. Refuses the attempt for which not enough is left, before anything of it leaves this machine.
+import { deferred } from '../core/deferred.ts';
 import { PolicyError } from '../core/errors.ts';
 import { formatTon } from '../core/units.ts';
 import { reservationOf } from './bounds.ts';
@@ -19,6 +20,8 @@ export interface Spending {
   readonly spentNano: bigint;
   /** Puts aside what one attempt may cost. Throws PolicyError `E_MAX_SPEND`. */
   reserve(bounds: RequestBounds): AttemptCost;
+  /** Resolves when an attempt that runs now has ended, which may leave more; null when none runs. */
+  next(): Promise<void> | null;
 }
 
 /** All that may be read and generated, at the highest price that is accepted: what the proxy puts aside too (WIRE.md section 12). */
@@ -28,10 +31,13 @@ export const mostCostNano = (bounds: RequestBounds, { perTokenNano, multipliers 
 export function createSpending(maxNano: bigint | null, price: () => TokenPrice | null): Spending {
   let spentNano = 0n;
   let asideNano = 0n;
+  let running = 0;
+  let change = deferred<void>();
   return {
     get spentNano() {
       return spentNano;
     },
+    next: () => (running === 0 ? null : change.promise),
     reserve(bounds) {
       const now = price();
       const mostNano = now === null ? 0n : mostCostNano(bounds, now);
@@ -42,6 +48,7 @@ export function createSpending(maxNano: bigint | null, price: () => TokenPrice |
         });
       }
       asideNano += mostNano;
+      running += 1;
       let open = true;
       return {
         settle(info) {
@@ -51,6 +58,9 @@ export function createSpending(maxNano: bigint | null, price: () => TokenPrice |
           // What broke off may be billed without our ever being told; more than was put aside nobody can bill.
           const toldNano = info === null ? mostNano : info.tokens.total * (now?.perTokenNano ?? 0n);
           spentNano += toldNano < mostNano ? toldNano : mostNano;
+          running -= 1;
+          change.resolve();
+          change = deferred<void>();
         },
       };
     },

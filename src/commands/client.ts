@@ -9,7 +9,7 @@ import { toHex } from '../core/bytes.ts';
 import { joinNetwork } from './network.ts';
 import { paymentFolder } from './payments.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { ConfigError, NetworkError } from '../core/errors.ts';
+import { ConfigError, NetworkError, PolicyError } from '../core/errors.ts';
 import { silentLog } from '../core/log.ts';
 import { formatTon, NANO_PER_TON } from '../core/units.ts';
 import type { ClientAccounts, ConnectionAccount } from '../client/accounts.ts';
@@ -44,8 +44,27 @@ export interface OpenClient {
   end(): Promise<void>;
 }
 
-/** Joins the network as a client; nothing is dialled yet. `renewed`: for a process that runs on. */
-export async function openClient(invocation: Invocation, { renewed = false, log = silentLog }: { readonly renewed?: boolean; readonly log?: Log } = {}): Promise<OpenClient> {
+export interface OpenClientOptions {
+  /** For a process that runs on: certificates are renewed. */
+  readonly renewed?: boolean;
+  /** False: nothing is deposited; a proxy that needs a deposit first is refused with WouldDepositError. */
+  readonly spends?: boolean;
+  readonly log?: Log;
+}
+
+/** A deposit would have been made, and was not. */
+export class WouldDepositError extends PolicyError {
+  /** All that would have been sent, fees included. */
+  readonly amountNano: bigint;
+
+  constructor(amountNano: bigint) {
+    super('E_SPENDING_LIMIT', `a deposit of ${formatTon(amountNano)} TON would be made first`);
+    this.amountNano = amountNano;
+  }
+}
+
+/** Joins the network as a client; nothing is dialled yet. */
+export async function openClient(invocation: Invocation, { renewed = false, spends = true, log = silentLog }: OpenClientOptions = {}): Promise<OpenClient> {
   const network = await joinNetwork(invocation, 'client', log);
   const closing: (() => Promise<void>)[] = [() => network.close()];
   const end = async (): Promise<void> => {
@@ -55,7 +74,7 @@ export async function openClient(invocation: Invocation, { renewed = false, log 
     const identity = await network.attestation.identity('client');
     if (renewed) closing.push(async () => identity.close());
     else identity.close(); // one short connection needs no renewal
-    const { accounts, close } = network.paid === null ? { accounts: unpaidAccounts(identity.publicKey), close: async () => {} } : await payingAccounts(invocation, network.paid);
+    const { accounts, close } = network.paid === null ? { accounts: unpaidAccounts(identity.publicKey), close: async () => {} } : await payingAccounts(invocation, network.paid, spends);
     closing.push(close);
     if (network.proxies('clients').length === 0) throw new ConfigError('E_CONFIG', 'the root contract of the network lists no proxy', { hint: 'run `cocoon network show`' });
     const connector = createConnector({
@@ -99,12 +118,12 @@ export async function connectAsClient(invocation: Invocation, leftMs: () => numb
   }
 }
 
-async function payingAccounts(invocation: Invocation, { access, root, wallet, signer, network }: PaidRole): Promise<{ accounts: ClientAccounts; close(): Promise<void> }> {
+async function payingAccounts(invocation: Invocation, { access, root, wallet, signer, network }: PaidRole, spends: boolean): Promise<{ accounts: ClientAccounts; close(): Promise<void> }> {
   const { settings, context: { clock }, out } = invocation;
   const book = await openPaymentBook(paymentFolder(settings, network));
   const maxNano = settings.ton('client.max_deposit') ?? 20n * NANO_PER_TON;
   const inner = paidAccounts({
-    access, root, wallet, book, clock, log: silentLog, secretKey: clientSecret(signer),
+    access, root, wallet: spends ? wallet : unspent(wallet), book, clock, log: silentLog, secretKey: clientSecret(signer),
     rules: { depositNano: settings.ton('client.deposit') ?? null, maxPerProxyNano: maxNano, maxTotalNano: maxNano },
   });
   const opened: ConnectionAccount[] = [];
@@ -122,6 +141,19 @@ async function payingAccounts(invocation: Invocation, { access, root, wallet, si
       await Promise.all(opened.map((account) => account.close()));
       await book.close();
     },
+  };
+}
+
+/** The same wallet, which sends nothing. */
+function unspent(wallet: PaidRole['wallet']): PaidRole['wallet'] {
+  return {
+    address: wallet.address,
+    balanceNano: () => wallet.balanceNano(),
+    send: async (_key, messages) => {
+      throw new WouldDepositError(messages.reduce((sum, { valueNano }) => sum + valueNano, 0n));
+    },
+    forget: (key) => wallet.forget(key),
+    close: () => wallet.close(),
   };
 }
 
@@ -144,7 +176,7 @@ export async function listModels({ session, address }: ConnectedProxy, leftMs: (
 }
 
 /** The evidence of a proxy as commands show it. */
-export function evidenceOf({ peer, address, session }: ConnectedProxy): JsonValue {
+export function evidenceOf({ peer, address, session }: ConnectedProxy): { readonly proxy: JsonValue } {
   return {
     proxy: {
       address, evidence: peer.evidence, simulated: peer.evidence === 'simulated', imageHash: toHex(peer.imageHash), tlsPublicKey: toHex(peer.publicKey),

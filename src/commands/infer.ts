@@ -1,100 +1,133 @@
-// `cocoon infer [PROMPT]`: one question, the answer on stdout as it comes.
-import { CapacityError, UsageError } from '../core/errors.ts';
-import { askChat } from '../client/chat.ts';
-import { declarePaying } from './paying.ts';
-import { connectAsClient, evidenceOf, listModels, timeBudget } from './client.ts';
+// `cocoon infer [PROMPT]`: one question, the answer on stdout as it comes; or a file of questions (--batch), or what a question
+// would cost (--dry-run).
+import { resolve } from 'node:path';
+import { MAX_SCHEMA_BYTES } from '../client/answer-schema.ts';
+import { encodeReceiptFile, receiptOf } from '../client/receipt-file.ts';
+import { UsageError } from '../core/errors.ts';
+import { writeFileAtomic } from '../core/files.ts';
+import { printAnswer, wholeAnswer } from './answer-output.ts';
+import { costOf, declareAsking, defaultsOf, openAsking, originOf } from './asking.ts';
+import { timeBudget } from './client.ts';
+import { runBatchCommand } from './infer-batch.ts';
+import { runDryRun } from './infer-dry-run.ts';
 import { printable } from './output.ts';
-import { readPrompt } from './prompt-input.ts';
-import { decimalNumber, repeated, wholeNumber } from './values.ts';
-import type { Answer } from '../client/chat.ts';
-import type { ConnectedProxy } from '../client/connect.ts';
+import { readPrompt, readUserFile } from './prompt-input.ts';
+import { repeated, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
+import type { AnswerSchema } from '../client/answer-schema.ts';
+import type { Answer, Question } from '../client/chat.ts';
+import type { Asking, AskingOptions } from './asking.ts';
 import type { Invocation } from './command.ts';
+import type { JsonValue } from './output.ts';
 
-/** Limits of the network's own clients where the caller sets none (WIRE.md section 11). */
-const DEFAULT_MAX_TOKENS = 1_000;
-const DEFAULT_MAX_COEFFICIENT = 4_000;
+const DEFAULT_PARALLEL = 4;
+const MAX_PARALLEL = 256;
 
-interface InferOptions {
-  readonly file?: string;
-  readonly model?: string;
-  readonly system?: string;
-  readonly maxTokens?: number;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
+export interface InferOptions extends AskingOptions {
+  readonly file?: readonly string[];
+  readonly schema?: string;
+  readonly batch?: string;
+  readonly out?: string;
+  readonly parallel?: number;
+  readonly dryRun?: boolean;
+  readonly receipt?: string;
+  readonly receiptBodies?: boolean;
 }
 
 export function declare(command: Command): void {
   command
     .argument('[prompt]', 'the question; - or nothing reads standard input')
-    .option('-f, --file <file>', 'read the prompt from a file')
-    .option('-m, --model <name>', 'model to ask (default: the setting `model`, or the only one served)')
-    .option('-s, --system <text>', 'system message')
-    .option('--max-tokens <n>', `most tokens of the answer (default: ${DEFAULT_MAX_TOKENS})`, wholeNumber(1, 1_000_000))
-    .option('--temperature <t>', '0 always takes the likeliest token', decimalNumber(0, 2))
-    .option('--top-p <p>', 'share of the likeliest tokens to choose from', decimalNumber(0, 1))
-    .option('--seed <n>', 'the same seed and question give the same answer', wholeNumber(0, 2 ** 32 - 1))
-    .option('--stop <text>', 'end the answer before this text; may be repeated', repeated(String));
-  declarePaying(command);
-}
-
-async function chooseModel(proxy: ConnectedProxy, wanted: string | undefined, leftMs: () => number, signal: AbortSignal): Promise<string> {
-  if (wanted !== undefined) return wanted;
-  const served = (await listModels(proxy, leftMs, signal)).filter(({ activeWorkers }) => activeWorkers > 0);
-  const [first] = served;
-  if (first === undefined) throw new CapacityError('E_NO_NODE', 'no model is served now', { hint: 'start a node, or wait until one has connected' });
-  if (served.length > 1) {
-    throw new UsageError('E_USAGE', `several models are served (${served.map(({ model }) => model).join(', ')}), expected --model`, { hint: 'run `cocoon config set model NAME` to choose one for good' });
-  }
-  return first.model;
+    .option('-f, --file <file>', 'show a file with the prompt, by its name; may be repeated; alone it is the prompt; - is standard input', repeated(String))
+    .option('--schema <file>', 'JSON Schema that the answer must fit; printed only when it does');
+  declareAsking(command);
+  command
+    .option('--receipt <file>', 'write the receipt that the node has signed for the answer')
+    .option('--receipt-bodies', 'beside it, FILE.request and FILE.answer: the bodies that the receipt is for')
+    .option('--dry-run', 'say what it would cost and who would answer, and send nothing')
+    .option('--batch <file>', 'ask every line of a JSON lines file: {"id":"1","prompt":"…"}; - is standard input')
+    .option('--out <file>', 'with --batch: keep results in a file; what is answered there is not asked again')
+    .option('--parallel <n>', `with --batch: questions at the same time (default: ${DEFAULT_PARALLEL})`, wholeNumber(1, MAX_PARALLEL));
 }
 
 export async function run(invocation: Invocation): Promise<void> {
-  const { args, settings, context, out } = invocation;
+  const { args: [argument], settings, context } = invocation;
   const options: InferOptions = invocation.options;
-  const prompt = await readPrompt(context, args[0], options.file);
+  refuseMixtures(options, argument);
+  const schema = await readSchema(invocation, options.schema);
+  const { batch } = options;
+  if (batch !== undefined) {
+    await runBatchCommand(invocation, { ...options, batch }, schema, options.parallel ?? DEFAULT_PARALLEL);
+    return;
+  }
+  const prompt = await readPrompt(context, argument, options.file);
+  const more = { ...defaultsOf(options), prompt, ...(schema !== null && { schema }) };
+  if (options.dryRun === true) {
+    await runDryRun(invocation, options, (model) => [{ ...more, model }]);
+    return;
+  }
   const leftMs = timeBudget(settings);
-  const proxy = await connectAsClient(invocation, leftMs);
+  const asking = await openAsking(invocation, options);
   try {
-    const model = await chooseModel(proxy, options.model ?? settings.text('model'), leftMs, context.signal);
-    const stream = askChat(proxy.session, {
-      model, prompt, system: options.system, maxTokens: options.maxTokens ?? DEFAULT_MAX_TOKENS,
-      temperature: options.temperature, topP: options.topP, seed: options.seed, stop: options.stop,
-    }, { timeoutMs: leftMs(), maxCoefficient: DEFAULT_MAX_COEFFICIENT, signal: context.signal });
-    const answer = await print(stream, invocation);
-    out.result({
-      model, answer: answer.text, finishReason: answer.finishReason, usage: { ...answer.usage }, ...evidenceOf(proxy) as object,
-      costNano: proxy.pricePerTokenNano === null ? null : (answer.charged.total * proxy.pricePerTokenNano).toString(),
+    const proxy = await asking.connect(leftMs(), context.signal);
+    const model = await asking.model(leftMs, context.signal);
+    const { answer, value } = await answerOf(invocation, asking, { ...more, model }, schema, leftMs, options.receiptBodies === true);
+    invocation.out.result({
+      model, answer: answer.text, ...(value !== undefined && { value }), finishReason: answer.finishReason, usage: { ...answer.usage }, ...originOf(answer),
+      costNano: costOf(answer, asking.price())?.toString() ?? null,
       charged: Object.fromEntries(Object.entries(answer.charged).map(([kind, tokens]) => [kind, tokens.toString()])),
       timing: {
         connectMs: proxy.connectMs, handshakeMs: proxy.handshakeMs, firstTextMs: answer.timing.firstTextMs, totalMs: answer.timing.totalMs,
         proxy: answer.timing.proxy === null ? null : { ...answer.timing.proxy }, node: answer.timing.node === null ? null : { ...answer.timing.node },
       },
     });
+    if (options.receipt !== undefined) await writeReceipt(invocation, options.receipt, answer);
   } finally {
-    await proxy.end();
+    await asking.end();
   }
 }
 
-/** Prints the text as it comes, with a line end after its last; on a terminal without the control characters in it. */
-async function print(stream: AsyncGenerator<string, Answer>, { out, context }: Invocation): Promise<Answer> {
-  const { isTTY } = context.stdout;
-  let last = '\n';
-  try {
-    for (;;) {
-      const next = await stream.next();
-      if (next.done === true) {
-        if (!last.endsWith('\n')) await out.line();
-        return next.value;
-      }
-      last = next.value;
-      await out.text(isTTY ? printable(last) : last);
-    }
-  } catch (error) {
-    // The message that follows is for the same eyes; a file keeps exactly what came.
-    if (isTTY && !last.endsWith('\n')) await out.line();
-    throw error;
+function refuseMixtures({ batch, out, parallel, file, receipt, receiptBodies, dryRun }: InferOptions, argument: string | undefined): void {
+  const refuse = (message: string): never => {
+    throw new UsageError('E_USAGE', message, { hint: 'run `cocoon infer --help`' });
+  };
+  if (batch === undefined && (out !== undefined || parallel !== undefined)) refuse(`${out === undefined ? '--parallel' : '--out'} is for --batch`);
+  if (batch !== undefined && argument !== undefined) refuse('cannot use both --batch and a prompt: the questions are in the file');
+  if (batch !== undefined && file !== undefined) refuse('cannot use both --batch and --file');
+  if (batch !== undefined && receipt !== undefined) refuse('cannot use both --batch and --receipt: a receipt is for one answer');
+  if (receiptBodies === true && receipt === undefined) refuse('--receipt-bodies is for --receipt');
+  if (dryRun === true && receipt !== undefined) refuse('cannot use both --dry-run and --receipt: nothing is answered');
+}
+
+async function readSchema({ context }: Invocation, file: string | undefined): Promise<AnswerSchema | null> {
+  if (file === undefined) return null;
+  const { parseAnswerSchema } = await import('../client/answer-schema.ts');
+  return parseAnswerSchema(await readUserFile(context, file, MAX_SCHEMA_BYTES, 'schema file'), file);
+}
+
+/** Asks and prints. With a schema nothing is printed before the whole answer has been judged. */
+async function answerOf(
+  invocation: Invocation, asking: Asking, question: Question, schema: AnswerSchema | null, leftMs: () => number, keepAnswer: boolean,
+): Promise<{ readonly answer: Answer; readonly value?: JsonValue }> {
+  const { out, context: { signal, stdout } } = invocation;
+  const ask = (asked: Question): AsyncGenerator<string, Answer> => asking.ask(asked, { timeoutMs: leftMs(), signal, keepAnswer });
+  if (schema === null) return { answer: await printAnswer(ask(question), invocation) };
+  const answer = await wholeAnswer(ask, question, (text) => out.warn(text));
+  out.result({ model: question.model, answer: answer.text, finishReason: answer.finishReason });
+  const value = schema.read(answer.text) as JsonValue;
+  const text = answer.text.trim();
+  await out.line(stdout.isTTY ? printable(text) : text);
+  return { answer, value };
+}
+
+/** Throws CocoonError `E_NO_RECEIPT`: the answer has been given by then, and what shows who made it is missing. */
+async function writeReceipt({ context: { cwd }, settings, out }: Invocation, file: string, answer: Answer): Promise<void> {
+  const receipt = receiptOf(answer, settings.text('network') ?? 'local');
+  const path = resolve(cwd, file);
+  const { request, answer: body } = answer.exchange;
+  if (body !== null) {
+    await writeFileAtomic(`${path}.request`, request);
+    await writeFileAtomic(`${path}.answer`, body);
   }
+  await writeFileAtomic(path, encodeReceiptFile(receipt), { mode: 0o644 });
+  await out.note(`receipt in ${file}`);
 }

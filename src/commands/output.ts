@@ -63,6 +63,11 @@ export class Output {
     if (!this.#options.quiet && !this.json) await this.#stderr.write(`${printable(text)}\n`);
   }
 
+  /** Talk on one line of the terminal that the next text replaces; an empty one removes it. Silent where nobody is looking. */
+  async progress(text: string): Promise<void> {
+    if (this.interactive) await this.#stderr.write(`\r\u001b[K${printable(text).slice(0, Math.max(1, this.#stderr.columns - 1))}`);
+  }
+
   /** Talk on stderr that only --verbose shows. */
   async detail(text: string): Promise<void> {
     if (this.#options.verbose) await this.#stderr.write(`${printable(text)}\n`);
