@@ -83,13 +83,16 @@ export async function openPaidRole(invocation: Invocation, role: 'client' | 'nod
   }
 }
 
-async function requireGas(access: TonAccess, network: ChainNetwork, { address, label }: KeyEntry, { minBalanceNano }: WalletKind, signal: AbortSignal): Promise<void> {
+/** What a hot wallet holds, the least that it must hold for fees, and how to put TON there. Throws NetworkError. */
+export async function gasOf(access: TonAccess, network: ChainNetwork, { address, label }: KeyEntry, { minBalanceNano }: WalletKind, signal: AbortSignal): Promise<{ balanceNano: bigint; neededNano: bigint; fill: string }> {
   const { balanceNano } = await access.account(address, { agreed: true, signal });
-  const neededNano = minBalanceNano + GAS_NANO;
+  return { balanceNano, neededNano: minBalanceNano + GAS_NANO, fill: network.kind === 'local' ? `run \`cocoon localnet faucet ${label} 10\`` : `send TON to ${showWallet(address, network)}` };
+}
+
+async function requireGas(access: TonAccess, network: ChainNetwork, entry: KeyEntry, walletKind: WalletKind, signal: AbortSignal): Promise<void> {
+  const { balanceNano, neededNano, fill } = await gasOf(access, network, entry, walletKind, signal);
   if (balanceNano >= neededNano) return;
-  throw new FundsError('E_FUNDS', `the hot wallet ${label} holds ${formatTon(balanceNano)} TON, at least ${formatTon(neededNano)} are needed for fees: ${formatTon(neededNano - balanceNano)} TON are missing`, {
-    hint: network.kind === 'local' ? `run \`cocoon localnet faucet ${label} 10\`` : `send TON to ${showWallet(address, network)}`,
-  });
+  throw new FundsError('E_FUNDS', `the hot wallet ${entry.label} holds ${formatTon(balanceNano)} TON, at least ${formatTon(neededNano)} are needed for fees: ${formatTon(neededNano - balanceNano)} TON are missing`, { hint: fill });
 }
 
 const listOf = ({ proxyHashes, workerHashes }: RootConfig, role: Role): RootConfig['proxyHashes'] => role === 'proxy' ? proxyHashes : workerHashes;
