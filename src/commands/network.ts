@@ -38,7 +38,7 @@ export interface JoinedNetwork {
 const isLocal = (settings: Settings): boolean => (settings.text('network') ?? 'local') === 'local';
 
 /** True where requests are paid for. Throws ConfigError where there is no local network. */
-async function isPaid(settings: Settings): Promise<boolean> {
+export async function isPaid(settings: Settings): Promise<boolean> {
   return !isLocal(settings) || (await readDescription(localnetLayout(settings.home))).payments === 'chain';
 }
 
