@@ -3,16 +3,19 @@
 import { createHash } from 'node:crypto';
 import { createConnector } from '../client/connect.ts';
 import { unpaidAccounts } from '../client/accounts.ts';
+import { boundedAccounts } from '../client/spending.ts';
 import { paidAccounts } from '../client/paid-accounts.ts';
 import { openPaymentBook } from '../chain/payment-book.ts';
 import { toHex } from '../core/bytes.ts';
 import { joinNetwork } from './network.ts';
+import { sealModeOf } from './paying.ts';
 import { paymentFolder } from './payments.ts';
 import { withDeadline } from '../core/deadline.ts';
 import { ConfigError, NetworkError, PolicyError } from '../core/errors.ts';
 import { silentLog } from '../core/log.ts';
 import { formatTon, NANO_PER_TON } from '../core/units.ts';
 import type { ClientAccounts, ConnectionAccount } from '../client/accounts.ts';
+import type { Spending } from '../client/spending.ts';
 import type { ConnectedProxy, Connector } from '../client/connect.ts';
 import type { Signer } from '../chain/ed25519.ts';
 import type { Log } from '../core/log.ts';
@@ -49,6 +52,8 @@ export interface OpenClientOptions {
   readonly renewed?: boolean;
   /** False: nothing is deposited; a proxy that needs a deposit first is refused with WouldDepositError. */
   readonly spends?: boolean;
+  /** Bounds what all requests together may cost. */
+  readonly spending?: Spending;
   readonly log?: Log;
 }
 
@@ -64,7 +69,7 @@ export class WouldDepositError extends PolicyError {
 }
 
 /** Joins the network as a client; nothing is dialled yet. */
-export async function openClient(invocation: Invocation, { renewed = false, spends = true, log = silentLog }: OpenClientOptions = {}): Promise<OpenClient> {
+export async function openClient(invocation: Invocation, { renewed = false, spends = true, spending, log = silentLog }: OpenClientOptions = {}): Promise<OpenClient> {
   const network = await joinNetwork(invocation, 'client', log);
   const closing: (() => Promise<void>)[] = [() => network.close()];
   const end = async (): Promise<void> => {
@@ -82,6 +87,14 @@ export async function openClient(invocation: Invocation, { renewed = false, spen
       identity: renewed ? () => identity.current() : identity.current(),
       verifyProxy: network.attestation.verifyPeer('proxy'),
       accounts, isTest: network.isTest, log,
+      seal: {
+        mode: sealModeOf(invocation), verifyNode: network.attestation.verifyPeer('worker'), clock: invocation.context.clock,
+        root: network.paid?.root.current().address.toRawString() ?? '',
+        unsealed(why) {
+          log.warn('a request goes unsealed', { reason: why });
+          if (!renewed) void invocation.out.warn(`not sealed, so that the proxy can read it: ${why}`);
+        },
+      },
     });
     return { network, connector, end };
   } catch (error) {

@@ -3,11 +3,12 @@ import { availableParallelism } from 'node:os';
 import { loadLlamaEngine } from '../node/engine/llama-engine.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
-import { startAdmin } from './admin.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
+import { declareDetach, detach } from './detach.ts';
 import { joinNetwork } from './network.ts';
-import { nodeAnswers } from './node-admin.ts';
+import { openNodeDaemon } from './node-daemon.ts';
 import { openNodeMoney } from './node-money.ts';
+import { openNodeSealing } from './node-sealing.ts';
 import { requireListedImage, requireListedModel } from './paid-role.ts';
 import { declarePassphrase } from './passphrase.ts';
 import { servedModel } from './served-model.ts';
@@ -22,8 +23,6 @@ import type { JoinedNetwork } from './network.ts';
 import type { ServedModel } from './served-model.ts';
 import type { HostPort } from './values.ts';
 
-/** Thousandths: the network's own price. */
-const DEFAULT_PRICE = 1_000;
 const DEFAULT_PARALLEL = 4;
 /** Least and most of what flags and settings may ask for. */
 const THREADS = [1, 1_024] as const;
@@ -48,16 +47,18 @@ export function declare(command: Command): void {
     .option('--threads <n>', 'CPU threads of the engine (default: the setting engine.threads)', wholeNumber(...THREADS))
     .option('--parallel <n>', 'requests answered at the same time (default: the setting engine.parallel)', wholeNumber(...PARALLEL))
     .option('--ctx <n>', 'tokens of context of each request (default: the setting engine.ctx)', wholeNumber(...CTX))
-    .option('--price <n>', `price in thousandths of the network's (default: ${DEFAULT_PRICE})`, wholeNumber(0, 999_999_999))
+    .option('--price <n>', 'price in thousandths of the network\'s (default: the setting node.price)', wholeNumber(0, 999_999_999))
     .option('--wallet <name>', 'hot wallet that pays fees (default: the setting node.wallet)')
     .option('--owner <address>', 'cold address that is paid (default: the setting node.owner)')
     .option('--auto-claim <ton>', 'claim by itself what is signed from this amount on, for example 10 or 10TON (default: the setting node.auto_claim)', (text) => tonAmount()(text.replace(/ ?TON$/i, '')));
   declarePassphrase(command);
+  declareDetach(command);
   declareDaemon(command);
 }
 
 export async function run(invocation: Invocation): Promise<void> {
   const engineSettings = engineOptions(invocation);
+  if (await detach(invocation, 'node')) return;
   await runDaemon('node', invocation, async (log) => {
     const opened: (() => Promise<void>)[] = [];
     const close = async (): Promise<void> => {
@@ -114,15 +115,21 @@ async function serve(
   if (paid !== null) requireListedModel(paid, served.fullName);
   const money = paid === null ? null : await openNodeMoney(invocation, paid, served.name, log);
   if (money !== null) opened.push(() => money.close());
+  const daemon = await openNodeDaemon(invocation, network, served, { price }, log);
+  opened.push(() => daemon.close());
   const engine = await loadEngine(invocation, served, engineSettings, log);
+  const sealing = await openNodeSealing({ network, identity, model: served.fullName, owner: money?.accounts.ownerAddress ?? null, clock, log });
+  opened.push(async () => sealing.sealing.close());
   const node = startNode({
-    engine, model: served.fullName, coefficient: price ?? DEFAULT_PRICE,
+    sealing, engine, model: served.fullName, coefficient: daemon.price, capacity: daemon.capacity(engine), draining: daemon.draining, meter: daemon.meter,
     proxies: proxy === undefined ? sourceOf(network) : distinct(proxy),
     identity: () => identity.current(),
     verifyProxy: attestation.verifyPeer('proxy'),
     accounts: money?.accounts ?? unpaidAccounts(identity.publicKey), isTest: network.isTest, clock, log,
   });
   opened.push(() => node.close()); // and the engine, which is the node's
+  const control = await daemon.serve({ node, engine, identity, money });
+  opened.push(() => control.close());
   const stop = (): void => { void node.close().catch(() => {}); }; // the wait for `ready` below tells
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -131,15 +138,13 @@ async function serve(
   } finally {
     signal.removeEventListener('abort', stop);
   }
-  const admin = await startAdmin(invocation, 'node', nodeAnswers(() => node.states()), log);
-  opened.push(() => admin.close());
   const { backend, sequences, contextSize, threads } = engine.info();
   return {
     facts: {
       model: served.fullName, backend, threads: String(threads), parallel: String(sequences), ctx: String(contextSize),
       proxies: [...node.states().keys()].join(','), evidence: identity.evidence, ...money?.facts,
     },
-    ended: node.ended,
+    ended: control.ended,
     watch: (changed) => node.watch(changed),
     close,
   };

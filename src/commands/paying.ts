@@ -1,8 +1,21 @@
-// Options of commands that pay for what they ask on a network with contracts.
+// Options of commands that ask, and pay for it on a network with contracts.
+import { oneOf } from './values.ts';
 import { declarePassphrase } from './passphrase.ts';
 import type { Command } from 'commander';
+import type { SealMode } from '../client/sealed-session.ts';
+import type { Invocation } from './command.ts';
+
+const SEAL_MODES = ['require', 'prefer', 'off'] as const;
 
 export function declarePaying(command: Command): void {
-  command.option('--wallet <name>', 'wallet that pays (default: the setting client.wallet)');
+  command
+    .option('--seal <mode>', 'require: only what one verified node can read is sent; prefer: says when it goes without; off (default: the setting client.seal)', oneOf(SEAL_MODES))
+    .option('--wallet <name>', 'wallet that pays (default: the setting client.wallet)');
   declarePassphrase(command);
+}
+
+/** How requests of this run are sealed. */
+export function sealModeOf({ options, settings }: Pick<Invocation, 'options' | 'settings'>): SealMode {
+  const wanted = options['seal'] ?? settings.text('client.seal');
+  return SEAL_MODES.find((mode) => mode === wanted) ?? 'require';
 }

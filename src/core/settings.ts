@@ -41,6 +41,7 @@ export const SETTINGS = {
   'engine.ctx': { type: 'integer', summary: 'context of each sequence in tokens (default: the model\'s own)' },
   passphrase_file: { type: 'string', summary: 'file of mode 0600 with the passphrase of the wallets that run by themselves' },
   'client.wallet': { type: 'string', summary: 'wallet that pays for requests (default: the setting `wallet`, or the only one)' },
+  'client.seal': { type: 'string', fallback: 'require', choices: ['require', 'prefer', 'off'], summary: 'require sends only what one verified node can read; prefer says when it goes without; off seals nothing' },
   'client.deposit': { type: 'ton', summary: 'TON to deposit with a proxy when less than half of it is left (default: twice the network\'s least client stake)' },
   'client.max_deposit': { type: 'ton', fallback: '20', summary: 'most TON of one\'s own that may lie with all proxies together' },
   'client.hedge': { type: 'duration', summary: 'ask a second proxy when the first byte of an answer takes longer than this (default: never); what is answered twice is paid twice' },

@@ -35,8 +35,6 @@ export interface SealingOptions {
   readonly root: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Ends the rotation. */
-  readonly signal: AbortSignal;
   readonly sleep?: Sleep;
 }
 
@@ -79,6 +77,7 @@ interface Voucher {
 }
 
 const RETRY_MS = 60_000;
+const EVIDENCE_MS = 60_000;
 const PUBLISH_RETRY_MS = 2_000;
 const PUBLISH_ATTEMPTS = 5;
 const SEED_BYTES = 32;
@@ -98,7 +97,7 @@ export async function createSealing(options: SealingOptions): Promise<NodeSealin
     async vouch(draft) {
       const { attest, certificateDer } = options.identity();
       if (attest === undefined) throw new SealError('this side has no evidence that could vouch for its keys');
-      const evidence = await attest(recordQuestion(draft), options.signal);
+      const evidence = await attest(recordQuestion(draft), AbortSignal.timeout(EVIDENCE_MS));
       return { gpuEvidence: gpuEvidenceDigest(evidence.gpus), voucher: { certificate: certificateDer, evidence } };
     },
     sign: (message) => new Uint8Array(sign(null, message, createPrivateKey(options.identity().privateKeyPem))),
@@ -120,9 +119,6 @@ class Sealing implements NodeSealing {
     this.#ring = ring;
     this.receiptSigner = receiptSigner;
     this.#options = options;
-    const end = (): void => this.close();
-    options.signal.addEventListener('abort', end, { once: true });
-    this.#ending.signal.addEventListener('abort', () => options.signal.removeEventListener('abort', end), { once: true });
     void this.#rotate();
   }
 

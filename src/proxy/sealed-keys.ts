@@ -9,8 +9,9 @@ import { NOT_READY, PROTOCOL_VIOLATION } from '../wire/remote-codes.ts';
 import { baseName } from './nodes.ts';
 import type { KeyRecord } from '../seal/key-record.ts';
 import type { SealKey, SealOffer } from '../wire/sealed.ts';
-import type { ProxyDeps } from './deps.ts';
-import type { Node } from './nodes.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Node, NodeRegistry } from './nodes.ts';
+import type { Chooser } from './routing/chooser.ts';
 
 /** Records of one node: the present one, and older ones for which requests may be on their way. */
 const MAX_PER_NODE = 4;
@@ -64,7 +65,7 @@ export class SealKeys {
   }
 
   /** The newest key of each node that takes requests for `model`, in the order in which the proxy would choose them. */
-  offers({ nodes, chooser, clock }: Pick<ProxyDeps, 'nodes' | 'chooser' | 'clock'>, model: string, limit: number): SealOffer[] {
+  offers({ nodes, chooser, clock }: { readonly nodes: NodeRegistry; readonly chooser: Chooser; readonly clock: Clock }, model: string, limit: number): SealOffer[] {
     const nowMs = clock.now();
     const ranked = chooser.rank({ model, ...TYPICAL, maxCoefficient: Infinity, streamed: true, affinity: null, exclude: new Set() }, nodes.of(model) ?? [], nowMs);
     const offers: SealOffer[] = [];
