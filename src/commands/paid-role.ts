@@ -89,6 +89,9 @@ export async function gasOf(access: TonAccess, network: ChainNetwork, { address,
   return { balanceNano, neededNano: minBalanceNano + GAS_NANO, fill: network.kind === 'local' ? `run \`cocoon localnet faucet ${label} 10\`` : `send TON to ${showWallet(address, network)}` };
 }
 
+/** What a hot wallet must hold so that a role goes on: less than at its start, or it would stop being enough with the first fee. */
+export const lowGasNano = ({ minBalanceNano }: WalletKind): bigint => minBalanceNano + GAS_NANO / 2n;
+
 async function requireGas(access: TonAccess, network: ChainNetwork, entry: KeyEntry, walletKind: WalletKind, signal: AbortSignal): Promise<void> {
   const { balanceNano, neededNano, fill } = await gasOf(access, network, entry, walletKind, signal);
   if (balanceNano >= neededNano) return;

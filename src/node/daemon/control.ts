@@ -17,10 +17,7 @@ export interface NodeControl {
   state(): NodeState;
   /** What the page draws: samples of up to a day. */
   history(): History;
-  /**
-   * Tells the proxies to send nothing more; what runs goes on. `keep`: also after a restart, until `resume`. Resolves when the
-   * proxies have been told.
-   */
+  /** Tells the proxies to send nothing more; what runs goes on. `keep`: also after a restart, until `resume`. Durable when it resolves. */
   drain(options: { readonly keep: boolean }): Promise<void>;
   /** Takes work again. */
   resume(): Promise<void>;
