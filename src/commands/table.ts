@@ -21,14 +21,21 @@ export const GROUPS: Readonly<Record<string, string>> = {
   network: 'networks, and the root contract of one\'s own',
   localnet: 'a whole network on this machine, with simulated attestation',
   models: 'models that the network or this machine offers',
+  receipt: 'what nodes have signed about their answers',
   config: 'settings and where their values come from',
 };
 
 export const COMMANDS: readonly CommandEntry[] = [
   { path: 'infer', summary: 'ask a model one question', load: () => import('./infer.ts') },
+  { path: 'chat', summary: 'talk with a model', load: () => import('./chat.ts') },
   { path: 'serve', summary: 'an OpenAI-compatible endpoint on this machine', load: () => import('./serve.ts') },
+  { path: 'receipt show', summary: 'what a receipt says', load: () => import('./receipt-show.ts') },
+  { path: 'receipt verify', summary: 'judge a receipt, offline', load: () => import('./receipt-verify.ts') },
+  { path: 'receipt compare', summary: 'two receipts for one request: proof that the node lied', load: () => import('./receipt-compare.ts') },
   { path: 'models list', summary: 'list the models that nodes serve now', load: () => import('./models-list.ts') },
+  { path: 'node doctor', summary: 'is this machine good enough, and what mends it', load: () => import('./node-doctor.ts') },
   { path: 'node start', summary: 'serve a model to the network', load: () => import('./node-start.ts') },
+  { path: 'node run-engine', summary: 'run the engine of a node', hidden: true, load: () => import('./node-run-engine.ts') },
   { path: 'node why', summary: 'ask the proxies why requests came here or went elsewhere', load: () => import('./node-why.ts') },
   { path: 'node close', summary: 'collect what proxies still owe to this machine\'s nodes', load: () => import('./node-close.ts') },
   { path: 'proxy start', summary: 'accept clients and nodes and route requests', load: () => import('./proxy-start.ts') },
