@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Address } from '@ton/core';
 import { unpaidAccounts as clientAccounts } from '../../src/client/accounts.ts';
 import { askChat } from '../../src/client/chat.ts';
 import { throughSession } from '../../src/client/one-session.ts';
@@ -15,6 +16,7 @@ import { localnetLayout } from '../../src/localnet/layout.ts';
 import { joinAsRole } from '../../src/localnet/membership.ts';
 import { describeLocalnet } from '../../src/localnet/network.ts';
 import { startNode } from '../../src/node/node.ts';
+import { createSealing } from '../../src/node/sealed-keys.ts';
 import { unpaidAccounts as nodeAccounts } from '../../src/node/unpaid-accounts.ts';
 import { startProxy } from '../../src/proxy/proxy.ts';
 import { unpaidAccounts as proxyAccounts } from '../../src/proxy/unpaid-accounts.ts';
@@ -25,8 +27,12 @@ import { forward } from './forwarder.ts';
 import { createInstantEngine } from './instant-engine.ts';
 import type { Answer, AskOptions, Question } from '../../src/client/chat.ts';
 import type { ConnectedProxy } from '../../src/client/connect.ts';
+import type { SealMode } from '../../src/client/sealed-session.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import type { Log } from '../../src/core/log.ts';
 import type { LocalMembership } from '../../src/localnet/membership.ts';
 import type { NodeOptions, RunningNode } from '../../src/node/node.ts';
+import type { NodeSealing } from '../../src/node/sealed-keys.ts';
 import type { Proxy, ProxyOptions } from '../../src/proxy/proxy.ts';
 import type { CertificateEvidence } from '../../src/tee/certificate-evidence.ts';
 import type { Policy as AnyKind, TeePolicy } from '../../src/tee/policy.ts';
@@ -57,10 +63,14 @@ export interface TestNodeOptions {
   readonly log?: NodeOptions['log'];
   /** False: does not wait until it is ready. */
   readonly wait?: boolean;
+  /** False: it has no keys for sealed requests. */
+  readonly sealing?: boolean;
 }
 
 export interface TestNode extends RunningNode {
   readonly engine: InstantEngine;
+  readonly sealing: NodeSealing | null;
+  readonly tlsPublicKey: Uint8Array;
 }
 
 export interface TestClientOptions {
@@ -69,6 +79,13 @@ export interface TestClientOptions {
   readonly policy?: Policy;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Default: requests are not sealed. */
+  readonly seal?: SealMode;
+  readonly unsealed?: (why: string) => void;
+  /** Instead of the clock of this machine, and of the policy for nodes. */
+  readonly clock?: Clock;
+  readonly nodePolicy?: Policy;
+  readonly log?: Log;
 }
 
 export interface TestProxyOptions {
@@ -100,6 +117,9 @@ export interface TestNetwork {
   forward(to: HostPort): Promise<Forwarder>;
   close(): Promise<void>;
 }
+
+const NO_HASH = new Uint8Array(32);
+const NO_TERMS = { globalId: 0, bond: new Address(0, Buffer.alloc(32)), pricePerTokenNano: 0n, paramsVersion: 0 };
 
 const address = (text: string): HostPort => ({ host: text.slice(0, text.lastIndexOf(':')), port: Number(text.slice(text.lastIndexOf(':') + 1)) });
 
@@ -145,13 +165,16 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       await proxy?.close();
       proxy = null;
     },
-    async startNode({ engine: engineOptions = {}, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true } = {}) {
+    async startNode({ engine: engineOptions = {}, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true, sealing: seals = true } = {}) {
       const own = await identity(evidence ?? await evidenceOf('worker'), 'worker');
       const engine = createInstantEngine({ model, sequences: 4, ...engineOptions });
+      const sealing = seals && evidence === undefined
+        ? await createSealing({ identity: () => own.current(), imageHash: member.policy('worker').imageHashes[0] ?? NO_HASH, model: `${model}@test:0`, root: '', clock: systemClock, log }) : null;
+      if (sealing !== null) undo.push(async () => sealing.close());
       const node = startNode({
         engine, model: `${model}@test:0`, coefficient: price, proxies, identity: () => own.current(),
         verifyProxy: verify(policy ?? member.policy('proxy')), accounts: nodeAccounts(own.publicKey), isTest: true, clock: systemClock, log,
-        sleep: (ms, signal) => sleep(Math.min(ms, 20), signal),
+        sleep: (ms, signal) => sleep(Math.min(ms, 20), signal), ...(sealing !== null && { sealing: { sealing, terms: () => NO_TERMS } }),
         ...(versions !== undefined && { versions }),
       });
       undo.push(() => node.close());
@@ -159,13 +182,14 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
         await node.ready;
         await until(() => [...proxyNodes(proxy)].some(({ enabled, model: name }) => enabled && name === `${model}@test:0`));
       }
-      return Object.assign(node, { engine });
+      return Object.assign(node, { engine, sealing, tlsPublicKey: own.publicKey });
     },
-    async connect({ proxies = [clientPort], versions, policy, timeoutMs = 5_000, signal = new AbortController().signal } = {}) {
+    async connect({ proxies = [clientPort], versions, policy, timeoutMs = 5_000, signal = new AbortController().signal, seal, unsealed, clock = systemClock, nodePolicy, log = silentLog } = {}) {
       const own = await identity(none);
       const connected = await connectToProxy({
         proxies, identity: own.current(), verifyProxy: verify(policy ?? member.policy('proxy')), accounts: clientAccounts(own.publicKey),
-        isTest: true, timeoutMs, signal, ...(versions !== undefined && { versions }),
+        isTest: true, timeoutMs, signal, log, ...(versions !== undefined && { versions }),
+        ...(seal !== undefined && { seal: { mode: seal, verifyNode: verify(nodePolicy ?? member.policy('worker')), root: '', clock, ...(unsealed !== undefined && { unsealed }) } }),
       });
       undo.push(() => connected.session.close());
       return connected;
