@@ -25,8 +25,11 @@ export interface RequestMeter {
    * when the bill is above it, or cannot be true.
    */
   ended(tokens: TokensUsed, counted?: TokensUsed | null): void;
-  /** The answer ended otherwise, or nobody reads it any more. Idempotent; does nothing after `ended`. */
-  lost(): void;
+  /**
+   * The answer ended otherwise, or nobody reads it any more. `told`: what the proxy billed with the failure, where it said so.
+   * Idempotent; does nothing after `ended`.
+   */
+  lost(told?: TokensUsed): void;
 }
 
 /** One connection's account. */

@@ -1,6 +1,7 @@
 // A client session whose requests are paid for: each one's highest price is put aside before it is sent, what comes is
 // counted, and what is billed is held against that. A proxy that bills what cannot be true loses the connection.
 import { asCocoonError } from '../core/errors.ts';
+import { AnswerError } from '../wire/answer.ts';
 import { requestShape } from './request-shape.ts';
 import type { ConnectionAccount, RequestBounds, RequestMeter } from './accounts.ts';
 import type { TokensUsed } from '../wire/answer.ts';
@@ -37,6 +38,7 @@ async function* metered(
   session: WireSession, account: ConnectionAccount, bounds: RequestBounds, ask: () => AsyncGenerator<AnswerEvent, void, undefined>, counted: () => TokensUsed | null = () => null,
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   const meter: RequestMeter = await account.begin(bounds);
+  let told: TokensUsed | undefined;
   try {
     for await (const event of ask()) {
       if (event.kind === 'head') meter.delivered(event.head.payload.byteLength);
@@ -45,9 +47,10 @@ async function* metered(
       yield event;
     }
   } catch (error) {
+    if (error instanceof AnswerError) told = error.info?.tokens;
     if (asCocoonError(error).code === 'E_OVERBILLED') session.close(asCocoonError(error));
     throw error;
   } finally {
-    meter.lost();
+    meter.lost(told);
   }
 }

@@ -3,10 +3,11 @@
 import { deferred } from '../core/deferred.ts';
 import { PolicyError } from '../core/errors.ts';
 import { formatTon } from '../core/units.ts';
+import { NO_TOKENS } from '../wire/answer.ts';
 import { reservationOf } from './bounds.ts';
 import type { TokenMultipliers } from '../openai/token-price.ts';
-import type { RequestBounds } from './accounts.ts';
-import type { AttemptCost } from './forward.ts';
+import type { TokensUsed } from '../wire/answer.ts';
+import type { ClientAccounts, RequestBounds } from './accounts.ts';
 
 /** What adjusted tokens cost now. */
 export interface TokenPrice {
@@ -15,11 +16,17 @@ export interface TokenPrice {
   readonly multipliers: TokenMultipliers;
 }
 
+/** What one attempt may cost, put aside. */
+export interface Reserved {
+  /** `told`: what was billed; null when nobody said. Only the first call counts. */
+  settle(told: TokensUsed | null): void;
+}
+
 export interface Spending {
   /** What was spent: told costs, and the highest cost of what broke off without a word. */
   readonly spentNano: bigint;
   /** Puts aside what one attempt may cost. Throws PolicyError `E_MAX_SPEND`. */
-  reserve(bounds: RequestBounds): AttemptCost;
+  reserve(bounds: RequestBounds): Reserved;
   /** Resolves when an attempt that runs now has ended, which may leave more; null when none runs. */
   next(): Promise<void> | null;
 }
@@ -51,18 +58,51 @@ export function createSpending(maxNano: bigint | null, price: () => TokenPrice |
       running += 1;
       let open = true;
       return {
-        settle(info) {
+        settle(told) {
           if (!open) return;
           open = false;
           asideNano -= mostNano;
           // What broke off may be billed without our ever being told; more than was put aside nobody can bill.
-          const toldNano = info === null ? mostNano : info.tokens.total * (now?.perTokenNano ?? 0n);
+          const toldNano = told === null ? mostNano : told.total * (now?.perTokenNano ?? 0n);
           spentNano += toldNano < mostNano ? toldNano : mostNano;
           running -= 1;
           change.resolve();
           change = deferred<void>();
         },
       };
+    },
+  };
+}
+
+/** The same accounts; what every single attempt at a proxy may cost is put aside in `spending` before the attempt is paid for. */
+export function boundedAccounts(accounts: ClientAccounts, spending: Spending): ClientAccounts {
+  return {
+    ownerAddress: accounts.ownerAddress,
+    minConfigVersion: () => accounts.minConfigVersion(),
+    open() {
+      const account = accounts.open();
+      const begin = account.begin.bind(account);
+      account.begin = async (bounds) => {
+        const reserved = spending.reserve(bounds);
+        try {
+          const meter = await begin(bounds);
+          return {
+            delivered: (bytes) => meter.delivered(bytes),
+            ended(tokens, counted) {
+              reserved.settle(tokens);
+              meter.ended(tokens, counted);
+            },
+            lost(told) {
+              reserved.settle(told ?? null);
+              meter.lost(told);
+            },
+          };
+        } catch (error) {
+          reserved.settle(NO_TOKENS); // nothing was sent
+          throw error;
+        }
+      };
+      return account;
     },
   };
 }

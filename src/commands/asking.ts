@@ -6,9 +6,10 @@ import { onDemandSessions } from '../client/on-demand-sessions.ts';
 import { createSpending } from '../client/spending.ts';
 import { multipliersOf } from '../client/paid-accounts.ts';
 import { toHex } from '../core/bytes.ts';
+import { sealedSize } from '../seal/request.ts';
 import { CapacityError, UsageError } from '../core/errors.ts';
 import { evidenceOf, listModels, openClient } from './client.ts';
-import { declarePaying } from './paying.ts';
+import { declarePaying, sealModeOf } from './paying.ts';
 import { declareHedge, hedgeMsOf } from './staying-up.ts';
 import { decimalNumber, oneOf, repeated, tonAmount, wholeNumber } from './values.ts';
 import { InvalidArgumentError } from 'commander';
@@ -90,16 +91,18 @@ export interface Asking {
 export const defaultsOf = ({ system, maxTokens = DEFAULT_MAX_TOKENS, temperature, topP, seed, stop }: AskingOptions): Omit<Question, 'model' | 'prompt'> =>
   ({ system, maxTokens, temperature, topP, seed, stop });
 
-/** Joins the network; nothing is dialled yet. */
-export async function openAsking(invocation: Invocation, options: AskingOptions, { client: given }: { readonly client?: OpenClient } = {}): Promise<Asking> {
+/** Joins the network; nothing is dialled yet. `spends` as for `openClient`. */
+export async function openAsking(invocation: Invocation, options: AskingOptions, { spends = true }: { readonly spends?: boolean } = {}): Promise<Asking> {
   const { out, settings } = invocation;
-  const client = given ?? await openClient(invocation);
+  let opened: OpenClient | null = null;
   const price = (): TokenPrice | null => {
-    const { paid } = client.network;
+    const paid = opened?.network.paid ?? null;
     if (paid === null) return null;
     const { params } = paid.root.current().config;
     return { perTokenNano: params.pricePerTokenNano, multipliers: multipliersOf(params) };
   };
+  const spending = createSpending(options.maxSpend ?? null, price);
+  const client = opened = await openClient(invocation, { spends, spending });
   const sessions = onDemandSessions({
     connector: client.connector,
     onConnected: ({ address, peer }) => out.note(`verified proxy ${address}: ${peer.evidence} evidence, image ${toHex(peer.imageHash).slice(0, 16)}…`),
@@ -107,9 +110,12 @@ export async function openAsking(invocation: Invocation, options: AskingOptions,
   const { node, tee, maxPrice = DEFAULT_MAX_PRICE } = options;
   const maxCoefficient = Math.floor(maxPrice * 1_000);
   const target: NodeTarget | undefined = node === undefined && tee === undefined ? undefined : { ...(node !== undefined && { node }), ...(tee !== undefined && { tee }) };
-  const spending = createSpending(options.maxSpend ?? null, price);
   const forwarder = createForwarder({ pool: sessions, hedgeMs: hedgeMsOf(options, settings) });
-  const bounds = (question: Question): RequestBounds => ({ queryBytes: queryOf(requestOf(question)).byteLength, maxTokens: question.maxTokens, maxCoefficient });
+  const sealed = sealModeOf(invocation) !== 'off';
+  const bounds = (question: Question): RequestBounds => {
+    const { byteLength } = queryOf(requestOf(question));
+    return { queryBytes: sealed ? sealedSize(byteLength) : byteLength, maxTokens: question.maxTokens, maxCoefficient };
+  };
   const asking: Asking = {
     client, spending, maxCoefficient, target, bounds, price,
     connect: (timeoutMs, signal) => sessions.acquire({ timeoutMs, signal }),
@@ -117,7 +123,7 @@ export async function openAsking(invocation: Invocation, options: AskingOptions,
       const wanted = options.model ?? settings.text('model');
       return wanted ?? onlyModel(await asking.connect(leftMs(), signal), leftMs, signal);
     },
-    ask: (question, ask) => askChat(forwarder, question, { ...ask, maxCoefficient, target, cost: () => spending.reserve(bounds(question)) }),
+    ask: (question, ask) => askChat(forwarder, question, { ...ask, maxCoefficient, target }),
     async end() {
       sessions.close();
       await client.end();

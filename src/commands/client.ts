@@ -86,7 +86,7 @@ export async function openClient(invocation: Invocation, { renewed = false, spen
       proxies: () => network.proxies('clients'),
       identity: renewed ? () => identity.current() : identity.current(),
       verifyProxy: network.attestation.verifyPeer('proxy'),
-      accounts, isTest: network.isTest, log,
+      accounts: spending === undefined ? accounts : boundedAccounts(accounts, spending), isTest: network.isTest, log,
       seal: {
         mode: sealModeOf(invocation), verifyNode: network.attestation.verifyPeer('worker'), clock: invocation.context.clock,
         root: network.paid?.root.current().address.toRawString() ?? '',

@@ -6,7 +6,7 @@ import { toHex } from '../core/bytes.ts';
 import { CapacityError, NotFoundError, PolicyError } from '../core/errors.ts';
 import { formatTon } from '../core/units.ts';
 import { openAsking } from './asking.ts';
-import { evidenceOf, listModels, openClient, timeBudget, WouldDepositError } from './client.ts';
+import { evidenceOf, listModels, timeBudget, WouldDepositError } from './client.ts';
 import { renderTable } from './table-view.ts';
 import type { Question } from '../client/chat.ts';
 import type { ConnectedProxy } from '../client/connect.ts';
@@ -23,7 +23,7 @@ const BYTES_PER_TOKEN = 4;
 export async function runDryRun(invocation: Invocation, options: AskingOptions, questionsOf: (model: string) => readonly Question[]): Promise<void> {
   const { settings, context: { signal }, out } = invocation;
   const leftMs = timeBudget(settings);
-  const asking = await openAsking(invocation, options, { client: await openClient(invocation, { spends: false }) });
+  const asking = await openAsking(invocation, options, { spends: false });
   try {
     const connected = await connect(asking, leftMs, signal);
     const model = connected instanceof WouldDepositError ? options.model ?? settings.text('model') ?? null : await asking.model(leftMs, signal);
