@@ -24,6 +24,7 @@ import { parseSnpReport } from '../snp/parse-report.ts';
 import type { SnpReport } from '../snp/parse-report.ts';
 import type { TlsKeys } from '../tls-keys.ts';
 import { readCertificateTable } from './certificate-table.ts';
+import { takeDeviceReport } from './device-report.ts';
 import { detectTee } from './environment.ts';
 import { readCcel } from './event-log.ts';
 import { collectFailed } from './failure.ts';
@@ -35,7 +36,7 @@ import type { TeeKernel } from './kernel.ts';
 import { runTool } from './run-tool.ts';
 import type { RunTool } from './run-tool.ts';
 import { takeTsmReport } from './tsm-report.ts';
-import type { TsmPorts, TsmReport } from './tsm-report.ts';
+import type { TsmPorts, TsmReport, TsmRequest } from './tsm-report.ts';
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 const DEVICE_FILES: Readonly<Record<NvidiaDevice, string>> = { gpu: '/dev/nvidia0', nvswitch: '/dev/nvidia-nvswitch0' };
@@ -64,17 +65,21 @@ export const takeCpuEvidence = (publicKey: Uint8Array, options: CollectOptions =
 
 /** The same for any report data of 64 bytes. */
 export async function takeCpuReport(inblob: Uint8Array, options: CollectOptions = {}): Promise<CpuEvidence> {
-  const { kernel = linuxKernel, sleep = realSleep, log = silentLog, timeoutMs = DEFAULT_TIMEOUT_MS, signal, privlevel } = options;
+  const { kernel = linuxKernel, runTool: run = runTool, sleep = realSleep, log = silentLog, timeoutMs = DEFAULT_TIMEOUT_MS, signal, privlevel } = options;
   const ports: TsmPorts = { kernel, sleep, log, timeoutMs, signal };
-  const provider = await detectTee(kernel, log);
+  const tee = await detectTee(kernel, log);
+  const { provider } = tee;
+  const take = (request: TsmRequest): Promise<TsmReport> => (tee.through === 'configfs-tsm'
+    ? takeTsmReport(request, ports)
+    : takeDeviceReport(request, { ...ports, run, missing: tee.missing }));
   if (provider === 'tdx_guest') {
-    const { outblob } = await takeTsmReport({ provider, inblob }, ports);
+    const { outblob } = await take({ provider, inblob });
     const { body } = parsed('quote', () => parseQuote(outblob));
     if (body.tee !== 'tdx') throw collectFailed('the tdx_guest gave a quote of an SGX enclave');
     checkReportData(body.report.reportData, inblob);
     return { family: 'tdx', quote: outblob };
   }
-  const taken = await takeTsmReport({ provider, inblob, ...(privlevel === undefined ? {} : { privlevel }) }, ports);
+  const taken = await take({ provider, inblob, ...(privlevel === undefined ? {} : { privlevel }) });
   const report = parsed('report', () => parseSnpReport(taken.outblob));
   checkReportData(report.reportData, inblob);
   return { family: 'sev-snp', report: taken.outblob, vek: vekOf(taken, report) };

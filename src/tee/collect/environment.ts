@@ -1,5 +1,5 @@
 // Finds out which TEE this system runs in, and says exactly what is missing where none can be used. Evidence is taken through
-// configfs-tsm only: the devices /dev/tdx_guest and /dev/sev-guest of older kernels need ioctls, which Node cannot make.
+// configfs-tsm, and where a kernel does not offer it, from the devices /dev/tdx_guest and /dev/sev-guest (device-report.ts).
 // Refuses Azure's vTPM, whose evidence is about the host's paravisor and not in any form that peers of this network take.
 import { CocoonError } from '../../core/errors.ts';
 import { systemErrorCode } from '../../core/files.ts';
@@ -23,35 +23,42 @@ const NAMES: Readonly<Record<TsmProvider, string>> = { tdx_guest: 'Intel TDX', s
 const OPTIONS: Readonly<Record<TsmProvider, string>> = { tdx_guest: 'CONFIG_TDX_GUEST_DRIVER', sev_guest: 'CONFIG_SEV_GUEST' };
 const MODULES: Readonly<Record<TsmProvider, string>> = { tdx_guest: 'tdx_guest', sev_guest: 'sev-guest' };
 
+/** How evidence is taken here: through configfs-tsm, or from the device because (`missing`) the former is not there. */
+export type DetectedTee =
+  | { readonly provider: TsmProvider; readonly through: 'configfs-tsm' }
+  | { readonly provider: TsmProvider; readonly through: 'device'; readonly missing: CocoonError };
+
+export const GUEST_DEVICES: Readonly<Record<TsmProvider, string>> = { tdx_guest: '/dev/tdx_guest', sev_guest: '/dev/sev-guest' };
+
 /** The TEE that this system runs in. Throws ConfigError E_NO_TEE with what is missing, E_COLLECT where asking failed. */
-export async function detectTee(kernel: TeeKernel, log: Log): Promise<TsmProvider> {
-  if (!await kernel.exists(TSM_REPORT_FOLDER)) throw await diagnosis(kernel);
+export async function detectTee(kernel: TeeKernel, log: Log): Promise<DetectedTee> {
+  if (!await kernel.exists(TSM_REPORT_FOLDER)) return withoutInterface(kernel);
   let provider: string;
   try {
     provider = await inFreshEntry({ kernel, log }, (entry) => providerOf(kernel, entry));
   } catch (error) {
     // The interface is there, but no driver has registered with it.
-    if (systemErrorCode(error) === 'ENXIO') throw await diagnosis(kernel);
+    if (systemErrorCode(error) === 'ENXIO') return withoutInterface(kernel);
     throw error instanceof CocoonError ? error : systemFailure('asking which TEE this is', error);
   }
-  if (provider === 'tdx_guest' || provider === 'sev_guest') return provider;
+  if (provider === 'tdx_guest' || provider === 'sev_guest') return { provider, through: 'configfs-tsm' };
   throw noTee(`this system is a guest of the kind ${JSON.stringify(provider.slice(0, 32))}, expected Intel TDX or AMD SEV-SNP`, 'use a machine with Intel TDX or AMD SEV-SNP');
 }
 
+async function withoutInterface(kernel: TeeKernel): Promise<DetectedTee> {
+  for (const provider of ['tdx_guest', 'sev_guest'] as const) {
+    if (await kernel.exists(GUEST_DEVICES[provider])) return { provider, through: 'device', missing: await missingInterface(kernel, provider) };
+  }
+  throw await diagnosis(kernel);
+}
+
 async function diagnosis(kernel: TeeKernel): Promise<CocoonError> {
-  const guest = await guestKind(kernel);
-  if (guest !== null) return missingInterface(kernel, guest);
+  if (await hasCpuFlag(kernel, 'tdx_guest')) return missingInterface(kernel, 'tdx_guest');
   if (await isAzure(kernel)) {
     return noTee('confidential machines on Azure prove themselves through a vTPM (HCL report), which is not supported',
       'use a TDX or SEV-SNP guest whose kernel offers configfs-tsm, on another cloud or on your own host');
   }
   return noTee('this system is not a TDX or SEV-SNP guest', 'run it inside a confidential virtual machine');
-}
-
-/** A guest that shows itself by its device or CPU flag, although the report interface is missing. */
-async function guestKind(kernel: TeeKernel): Promise<TsmProvider | null> {
-  if (await kernel.exists('/dev/tdx_guest') || await hasCpuFlag(kernel, 'tdx_guest')) return 'tdx_guest';
-  return await kernel.exists('/dev/sev-guest') ? 'sev_guest' : null;
 }
 
 async function hasCpuFlag(kernel: TeeKernel, flag: string): Promise<boolean> {

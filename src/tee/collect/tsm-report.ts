@@ -17,11 +17,11 @@ export const INBLOB_BYTES = 64;
 /** Certificates that the host passes along with a SEV-SNP report. */
 const MAX_AUXBLOB_BYTES = 262_144;
 const MAX_ATTRIBUTE_BYTES = 4096;
-const ATTEMPTS = 6;
-const BACKOFF = { baseMs: 50, maxMs: 2000 };
+export const ATTEMPTS = 6;
+export const BACKOFF = { baseMs: 50, maxMs: 2000 };
 const REMOVALS = 3;
 /** Failures after which a fresh entry may succeed: interrupted, busy, throttled by the host, name taken. */
-const PASSING = new Set(['EINTR', 'EBUSY', 'EAGAIN', 'ETIMEDOUT', 'EEXIST']);
+export const PASSING_CODES: ReadonlySet<string> = new Set(['EINTR', 'EBUSY', 'EAGAIN', 'ETIMEDOUT', 'EEXIST']);
 
 export type TsmProvider = 'tdx_guest' | 'sev_guest';
 
@@ -73,7 +73,7 @@ async function attempts(request: TsmRequest, ports: TsmPorts, signal: AbortSigna
       const raced = error instanceof Raced;
       const code = error instanceof CocoonError ? undefined : systemErrorCode(error);
       if (!raced && code === undefined) throw error;
-      if (attempt >= ATTEMPTS || !(raced || PASSING.has(code ?? ''))) {
+      if (attempt >= ATTEMPTS || !(raced || PASSING_CODES.has(code ?? ''))) {
         throw raced ? collectFailed(`${error.message}, ${attempt} times in a row`) : systemFailure(`taking a report of the ${request.provider}`, error);
       }
     }

@@ -19,7 +19,7 @@ const TDX_CPU = { '/proc/cpuinfo': 'processor\t: 0\nflags\t\t: fpu vme tdx_guest
 describe('detectTee', () => {
   it('detectTee: TDX and SEV-SNP, by the driver behind the report interface', async () => {
     for (const [kernel, provider] of [[tdxKernel(), 'tdx_guest'], [snpKernel(), 'sev_guest']] as const) {
-      expect(await detectTee(kernel, silentLog)).toBe(provider);
+      expect(await detectTee(kernel, silentLog)).toEqual({ provider, through: 'configfs-tsm' });
       expect(kernel.entries.size).toBe(0);
     }
   });
@@ -28,11 +28,9 @@ describe('detectTee', () => {
     ['nothing at all', { interface: false }, /not a TDX or SEV-SNP guest/, /confidential virtual machine/],
     ['a host whose CPU has the flags of a host', { interface: false, files: { '/proc/cpuinfo': 'flags : sev sev_es sev_snp tdx_host_platform\n' } }, /not a TDX or SEV-SNP guest/, /confidential/],
     ['an old kernel in TDX', { interface: false, release: '6.2.0-1018', files: TDX_CPU }, /guest of Intel TDX, but Linux 6\.2\.0-1018 does not offer .*Linux 6\.7/, /CONFIG_TSM_REPORTS and CONFIG_TDX_GUEST_DRIVER/],
-    ['an old kernel with the device only', { interface: false, release: '5.19.17', files: { '/dev/tdx_guest': '' } }, /Intel TDX, but Linux 5\.19\.17/, /Linux 6\.7 or newer/],
-    ['an old kernel in SEV-SNP', { interface: false, release: '6.1.90', files: { '/dev/sev-guest': '' } }, /AMD SEV-SNP, but Linux 6\.1\.90/, /CONFIG_SEV_GUEST/],
     ['configfs not mounted', { interface: false, release: '6.8.0', files: TDX_CPU }, /configfs is not mounted/, /^mount -t configfs none \/sys\/kernel\/config$/],
     ['no driver loaded', { interface: false, release: '6.8.0', files: { ...TDX_CPU, '/sys/kernel/config/other': '' } }, /no driver has registered/, /modprobe tdx_guest/],
-    ['no driver behind the interface', { provider: null, files: { '/dev/sev-guest': '' } }, /SEV-SNP.*no driver has registered/, /modprobe sev-guest/],
+    ['no driver behind the interface', { provider: null, files: TDX_CPU }, /Intel TDX.*no driver has registered/, /modprobe tdx_guest/],
     ['Azure', { interface: false, files: AZURE }, /Azure prove themselves through a vTPM \(HCL report\), which is not supported/, /configfs-tsm/],
     ['an interface without a driver on Azure', { provider: null, files: AZURE }, /vTPM/, /configfs-tsm/],
     ['another kind of guest', { provider: 'arm_cca_guest' }, /"arm_cca_guest", expected Intel TDX or AMD SEV-SNP/, /machine with Intel TDX/],
@@ -40,6 +38,15 @@ describe('detectTee', () => {
     const error = await expectCode(detectTee(new FakeTsmKernel(options), silentLog), 'E_NO_TEE', message);
     expect([error.exitCode, error.retryable]).toEqual([3, false]);
     expect(error.hint).toMatch(hint);
+  });
+
+  it.each<[string, FakeKernelOptions, 'tdx_guest' | 'sev_guest', RegExp, RegExp]>([
+    ['an old kernel in TDX', { interface: false, release: '6.2.17', files: { '/dev/tdx_guest': '' } }, 'tdx_guest', /Intel TDX, but Linux 6\.2\.17/, /Linux 6\.7 or newer/],
+    ['an old kernel in SEV-SNP', { interface: false, release: '6.1.90', files: { '/dev/sev-guest': '' } }, 'sev_guest', /AMD SEV-SNP, but Linux 6\.1\.90/, /CONFIG_SEV_GUEST/],
+    ['no driver behind the interface', { provider: null, files: { '/dev/sev-guest': '' } }, 'sev_guest', /SEV-SNP.*no driver has registered/, /modprobe sev-guest/],
+  ])('detectTee: the device of %s is used, and what is missing is known', async (_name, options, provider, message, hint) => {
+    const tee = await detectTee(new FakeTsmKernel(options), silentLog);
+    expect(tee).toMatchObject({ provider, through: 'device', missing: { code: 'E_NO_TEE', message: expect.stringMatching(message), hint: expect.stringMatching(hint) } });
   });
 
   it('detectTee: a kernel from 6.7 on is not called old', async () => {
