@@ -7,10 +7,13 @@ import type { Invocation } from './command.ts';
 
 const SEAL_MODES = ['require', 'prefer', 'off'] as const;
 
+export function declareSeal(command: Command): void {
+  command.option('--seal <mode>', 'require: only what one verified node can read is sent; prefer: says when it goes without; off (default: the setting client.seal)', oneOf(SEAL_MODES));
+}
+
 export function declarePaying(command: Command): void {
-  command
-    .option('--seal <mode>', 'require: only what one verified node can read is sent; prefer: says when it goes without; off (default: the setting client.seal)', oneOf(SEAL_MODES))
-    .option('--wallet <name>', 'wallet that pays (default: the setting client.wallet)');
+  declareSeal(command);
+  command.option('--wallet <name>', 'wallet that pays (default: the setting client.wallet)');
   declarePassphrase(command);
 }
 

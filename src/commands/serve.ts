@@ -15,6 +15,7 @@ import { createHttpServer } from '../http/server.ts';
 import { openClient, priceOf } from './client.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { declarePassphrase } from './passphrase.ts';
+import { declareSeal, sealModeOf } from './paying.ts';
 import { continuesOf, declareStayingUp, hedgeMsOf } from './staying-up.ts';
 import { decimalNumber, listenAddress, tonAmount, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
@@ -53,6 +54,7 @@ export function declare(command: Command): void {
     .option('--session-budget <ton>', 'most TON that this process may spend', tonAmount())
     .option('--api-keys <file>', 'file of API keys, one a line, each with a budget in TON if wanted (default: everybody on this machine)');
   declareStayingUp(command);
+  declareSeal(command);
   declarePassphrase(command);
   declareDaemon(command);
 }
@@ -72,7 +74,7 @@ async function start(invocation: Invocation, options: ServeOptions, keys: readon
   const now = (): number => context.clock.now();
   const board = createFaultBoard(now);
   const pool = openSessionPool({ connector: client.connector, connectTimeoutMs: timeoutMs, log, board });
-  const nodes = watchNodes({ pool, sealed: false, log });
+  const nodes = watchNodes({ pool, sealed: sealModeOf(invocation) === 'require', log });
   const close = async (): Promise<void> => {
     await nodes.close();
     await pool.close();
