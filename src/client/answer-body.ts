@@ -102,7 +102,10 @@ class Reading implements AnswerBody {
     while (bytes <= MAX_HELD_BYTES) {
       const piece = await this.#read();
       this.#held.push(isEnd(piece) ? piece : piece.slice());
-      if (isEnd(piece)) return;
+      if (isEnd(piece)) {
+        this.#end({ kind: 'complete', info: piece.info, delivered: true }); // it is all here, whether or not it is read
+        return;
+      }
       bytes += piece.byteLength;
     }
   }
@@ -120,7 +123,6 @@ class Reading implements AnswerBody {
 
   async leave(): Promise<void> {
     this.#end({ kind: 'left', info: null, delivered: this.#delivered });
-    this.#options.cancel?.();
     await this.#events.return().catch(() => undefined);
   }
 
@@ -148,8 +150,6 @@ class Reading implements AnswerBody {
 
   #broken(error: CocoonError, thrown: unknown = error): CocoonError {
     this.#end({ kind: 'broken', info: thrown instanceof AnswerError ? thrown.info : null, delivered: this.#delivered, error });
-    this.#options.cancel?.();
-    void this.#events.return().catch(() => undefined);
     return error;
   }
 
@@ -157,6 +157,9 @@ class Reading implements AnswerBody {
     if (this.#over) return;
     this.#over = true;
     this.#options.ended(ending);
+    if (ending.kind !== 'complete') this.#options.cancel?.();
+    // What the events hold is freed, also behind the last one.
+    void this.#events.return().catch(() => undefined);
   }
 }
 

@@ -172,7 +172,8 @@ class ContinuedBody implements AnswerBody {
     const { payload, maxTokens, cost } = resumed;
     let next: ForwardedAnswer;
     try {
-      next = await this.#forwarder.forward({ ...this.#request, payload, maxTokens, timeoutMs: leftMs, ...(cost !== undefined && { cost }) });
+      const avoid = faultOf(error) === 'proxy' ? { avoid: this.#current.proxy.address } : {};
+      next = await this.#forwarder.forward({ ...this.#request, payload, maxTokens, timeoutMs: leftMs, ...(cost !== undefined && { cost }), ...avoid });
     } catch {
       throw signal.aborted ? abortError(signal) : error; // why it broke says more than why nobody takes it up
     }

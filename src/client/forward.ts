@@ -45,6 +45,8 @@ export interface ForwardRequest {
   readonly target?: NodeTarget | undefined;
   /** True: the answer is one document, and is taken to another proxy until all of it is here. False: its first byte counts. */
   readonly whole: boolean;
+  /** A proxy to try last: it has just failed. */
+  readonly avoid?: string;
   /** Puts aside what each attempt may cost; throws to refuse it. */
   readonly cost?: (() => AttemptCost) | undefined;
 }
@@ -114,6 +116,8 @@ class Job {
   #attempts = 0;
   #rounds = 0;
   #paidFailures = 0;
+  /** A further attempt may not be paid for. */
+  #unpaid = false;
   #hedged = false;
   #first: CocoonError | null = null;
   /** When trying ends; set by the first failure. */
@@ -124,6 +128,7 @@ class Job {
     this.#request = request;
     this.#query = queryOf(request);
     this.#endsAt = performance.now() + request.timeoutMs;
+    if (request.avoid !== undefined) this.#tried.add(request.avoid);
   }
 
   async run(): Promise<ForwardedAnswer> {
@@ -155,7 +160,7 @@ class Job {
     const unknown = error.code === 'E_NOT_FOUND' && !models.has(this.#request.model);
     const patienceMs = unknown ? 0 : PATIENCE_MS[nodeFailureOf(error) ?? 'broken'];
     this.#patienceEndsAt = Math.min(this.#patienceEndsAt, performance.now() + patienceMs);
-    if (!mayTryAgain(error)) throw error;
+    if (this.#unpaid || !mayTryAgain(error)) throw error;
     if (this.#attempts >= MAX_ATTEMPTS || this.#paidFailures >= MAX_PAID_FAILURES || this.#leftMs < MIN_LEFT_MS) throw this.#first;
   }
 
@@ -242,6 +247,7 @@ class Job {
       aside = cost?.();
     } catch (error) {
       for (const pass of passes.values()) pass.left();
+      this.#unpaid = true;
       throw this.#first ?? error;
     }
     this.#attempts += 1;

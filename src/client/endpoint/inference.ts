@@ -2,6 +2,7 @@
 // handlers of chat and text completions and embeddings, which pass the node's own documents on. Headers of the application go nowhere.
 import { randomBytes } from 'node:crypto';
 import { asCocoonError } from '../../core/errors.ts';
+import { sleep } from '../../core/retry.ts';
 import { badRequest } from '../../openai/errors.ts';
 import { openJsonObject } from '../../openai/json-edit.ts';
 import { checkShape } from '../../openai/shape.ts';
@@ -52,6 +53,8 @@ export interface Asker {
   ask(http: Pick<HttpRequest, 'headers' | 'signal'>, caller: Caller, request: CompletionRequest): Promise<AskedAnswer>;
 }
 
+/** Between the word that a stream breaks off and the cut: a connection that is reset takes with it what was not read yet. */
+export const BEFORE_CUT_MS = 25;
 const EMBEDDINGS_PATH = '/v1/embeddings';
 const CONVERSATION_HEADER = 'X-Cocoon-Conversation';
 const CONVERSATION = /^[\x20-\x7e]{1,64}$/;
@@ -152,7 +155,7 @@ export async function* bytesOf(body: AnswerBody, signal: AbortSignal, failure: (
   } catch (error) {
     if (failure !== null && !signal.aborted) {
       yield failure(asCocoonError(error));
-      await new Promise((resolve) => { setImmediate(resolve); }); // it leaves before the cut
+      await sleep(BEFORE_CUT_MS);
     }
     throw error;
   } finally {

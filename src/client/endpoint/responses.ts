@@ -1,5 +1,6 @@
 // The handler of POST /v1/responses: asks a node for a chat completion and gives its answer as a response, whole or as events.
 import { asCocoonError, NetworkError } from '../../core/errors.ts';
+import { sleep } from '../../core/retry.ts';
 import { problemOf } from '../../http/routes.ts';
 import { badRequest } from '../../openai/errors.ts';
 import { openJsonObject } from '../../openai/json-edit.ts';
@@ -8,7 +9,7 @@ import { isEnd } from '../answer-body.ts';
 import { readChunks } from '../chunk-stream.ts';
 import { refusedByNode } from '../refusals.ts';
 import { CHAT_PATH, readCompletion, textOf } from './completion-request.ts';
-import { headersOf } from './inference.ts';
+import { BEFORE_CUT_MS, headersOf } from './inference.ts';
 import { endingOf, newCall, newMessage, newReasoning, newText, responseWriter } from './responses-document.ts';
 import { readResponsesRequest } from './responses-request.ts';
 import { responseEvents } from './responses-stream.ts';
@@ -128,7 +129,7 @@ async function* eventsOf(answer: AskedAnswer, write: (state: ResponseState) => o
     if (!signal.aborted) {
       const { code, message } = problemOf(asCocoonError(error));
       yield encoder.encode(events.fail({ code, message }));
-      await new Promise((resolve) => { setImmediate(resolve); }); // it leaves before the cut
+      await sleep(BEFORE_CUT_MS);
     }
     throw error;
   } finally {

@@ -132,10 +132,12 @@ describe('other endpoints', () => {
     expect((await failure(client.models.retrieve('other'))).status).toBe(404);
   });
 
-  it('embeddings.create, responses.create: refused by name', async () => {
+  it('moderations, images, stored answers: refused by name', async () => {
     const { client } = await open();
-    expect(await failure(client.embeddings.create({ model: 'instant', input: 'x' }))).toMatchObject({ status: 404, code: 'unknown_url' });
-    expect(await failure(client.responses.create({ model: 'instant', input: 'x' }))).toMatchObject({ status: 404, code: 'unknown_url' });
+    expect(await failure(client.moderations.create({ input: 'x' }))).toMatchObject({ status: 404, code: 'unknown_url' });
+    expect(await failure(client.images.generate({ prompt: 'x' }))).toMatchObject({ status: 404, code: 'unknown_url' });
+    expect(await failure(client.responses.retrieve('resp_1'))).toMatchObject({ status: 404, code: 'unknown_url' });
+    expect(await failure(client.get('/nothing'))).toMatchObject({ status: 404, code: 'unknown_url' });
   });
 });
 
@@ -156,7 +158,7 @@ describe('who may ask, and for how much', () => {
   it('health, stats, metrics: on the same port, without a key', async () => {
     const { client, endpoint } = await open({}, { keys: parseApiKeys(KEY) });
     await client.chat.completions.create({ model: 'instant', messages: MESSAGES });
-    expect(await (await fetch(`${endpoint.url}/health`)).json()).toEqual({ status: 'ok' });
+    expect(await (await fetch(`${endpoint.url}/health`)).json()).toMatchObject({ status: 'ok', fault: null, parts: { proxy: { state: 'ok' }, node: { state: 'ok' } } });
     expect(await (await fetch(`${endpoint.url}/stats`)).json()).toMatchObject({ state: 'ready', requests: { complete: 1, failed: 0, cancelled: 0 } });
     const metrics = await (await fetch(`${endpoint.url}/metrics`)).text();
     expect(metrics).toContain('cocoon_client_requests_total{model="instant",outcome="complete"} 1');
