@@ -19,7 +19,7 @@ import type { TlsIdentity } from '../wire/tls.ts';
 import type { VersionRange } from '../wire/versions.ts';
 import type { ClientAccounts } from './accounts.ts';
 import type { SealedNodesOptions } from './sealed-nodes.ts';
-import type { SealMode, SealOptions } from './sealed-session.ts';
+import type { SealOptions } from './sealed-session.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -48,11 +48,7 @@ export interface ConnectOptions {
   readonly random?: () => number;
 }
 
-export interface SealSettings extends Pick<SealedNodesOptions, 'verifyNode' | 'root' | 'clock'> {
-  readonly mode: SealMode;
-  /** Hears why a request goes unsealed, before it does. */
-  unsealed?(why: string): void;
-}
+export type SealSettings = Pick<SealedNodesOptions, 'verifyNode' | 'root' | 'clock'> & Pick<SealOptions, 'mode' | 'unsealed' | 'sealed'>;
 
 export interface ConnectedProxy {
   readonly session: ClientSession;

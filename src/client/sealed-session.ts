@@ -10,7 +10,7 @@ import { sealedAttempt } from './sealed-attempt.ts';
 import { SealedTargets } from './sealed-targets.ts';
 import type { Clock } from '../core/clock.ts';
 import type { AnswerEvent, AskRequest, ClientSession, WireSession } from '../wire/client-session.ts';
-import type { NodeTarget } from '../wire/sealed.ts';
+import type { NodeTarget, VerifiedNode } from '../wire/sealed.ts';
 import type { SealedNodes } from './sealed-nodes.ts';
 import type { Offered, Wish } from './sealed-targets.ts';
 
@@ -28,6 +28,8 @@ export interface SealOptions {
   readonly clock: Clock;
   /** Hears why a request goes unsealed, before it does; only where that is allowed. */
   unsealed?(why: string): void;
+  /** Hears which node a request was sealed to, when its answer begins. */
+  sealed?(node: VerifiedNode): void;
 }
 
 /** Nodes that one request may be tried at. */
@@ -98,6 +100,7 @@ async function* sealed(session: WireSession, targets: SealedTargets, options: Se
           const other = await targets.choose(wish).catch(() => null);
           if (other !== null) break; // leaving the loop gives this one up
         }
+        if (!begun) options.sealed?.(chosen.sealed.node);
         begun = true;
         yield event;
       }

@@ -82,6 +82,7 @@ export async function openClient(invocation: Invocation, { renewed = false, spen
     const { accounts, close } = network.paid === null ? { accounts: unpaidAccounts(identity.publicKey), close: async () => {} } : await payingAccounts(invocation, network.paid, spends);
     closing.push(close);
     if (network.proxies('clients').length === 0) throw new ConfigError('E_CONFIG', 'the root contract of the network lists no proxy', { hint: 'run `cocoon network show`' });
+    const told = new Set<string>();
     const connector = createConnector({
       proxies: () => network.proxies('clients'),
       identity: renewed ? () => identity.current() : identity.current(),
@@ -93,6 +94,11 @@ export async function openClient(invocation: Invocation, { renewed = false, spen
         unsealed(why) {
           log.warn('a request goes unsealed', { reason: why });
           if (!renewed) void invocation.out.warn(`not sealed, so that the proxy can read it: ${why}`);
+        },
+        sealed(node) {
+          const name = toHex(node.tlsPublicKey).slice(0, 16);
+          if (!renewed && !told.has(name)) void invocation.out.note(`sealed to node ${name}…: ${node.evidence} evidence, image ${toHex(node.imageHash).slice(0, 16)}…`);
+          told.add(name);
         },
       },
     });
