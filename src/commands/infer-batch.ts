@@ -22,6 +22,8 @@ import type { Invocation } from './command.ts';
 
 /** How often a log is told how far it is; a terminal sees every answer. */
 const NOTE_EVERY_MS = 10_000;
+/** Two runs that start at the same moment need a little time to see which of them it is. */
+const LOCK_MS = 1_000;
 
 export interface BatchCommandOptions extends AskingOptions {
   /** File of questions; - is standard input. */
@@ -56,7 +58,7 @@ export async function runBatchCommand(invocation: Invocation, options: BatchComm
     } finally {
       await results.close();
     }
-  }, { timeoutMs: 0, busy });
+  }, { timeoutMs: LOCK_MS, busy });
 }
 
 interface Kept {
