@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { logOf, runningRecord, SECRET_FD, startDaemon } from '../core/daemon-process.ts';
 import { ConfigError, NotFoundError } from '../core/errors.ts';
-import { ensureFolder, readBounded, removeFile, writeFileAtomic } from '../core/files.ts';
+import { ensureFolder, readBounded, writeFileAtomic } from '../core/files.ts';
 import { networkInUse } from './chain.ts';
 import { recordPath } from './daemon.ts';
 import { isPaid } from './network.ts';
@@ -23,17 +23,23 @@ const MAX_BYTES = 64 * 1024;
 
 const Launch = z.strictObject({
   version: z.literal(1),
+  /** The program: executable and leading arguments. */
   command: z.string(),
-  /** With those that name the program, without the secret. */
+  program: z.array(z.string()),
+  /** Its command line, without the secret. */
   args: z.array(z.string()),
   cwd: z.string(),
   /** Variables that settings come from. */
   env: z.record(z.string(), z.string()),
   /** True: the passphrase comes from the terminal each time. */
   asksPassphrase: z.boolean(),
+  /** The process that came of it. */
+  pid: z.int(),
+  start: z.string(),
 });
 /** How a daemon was started with --detach. */
 export type Launch = z.infer<typeof Launch>;
+export type LaunchPlan = Omit<Launch, 'pid' | 'start'>;
 
 export type DetachedRole = 'node' | 'proxy' | 'client';
 
@@ -56,45 +62,43 @@ export async function detach(invocation: Invocation, role: DetachedRole): Promis
   const running = await runningRecord(place);
   if (running !== null) throw new ConfigError('E_STATE', `a ${role} runs already as process ${running.pid}`, { hint: `run \`cocoon ${role} stop\` first` });
   const passphrase = await askedPassphrase(invocation, role);
-  const launch: Launch = {
-    version: 1, command: context.self.command, args: [...context.self.args, ...withoutDetach(argv)], cwd: context.cwd,
+  const launch: LaunchPlan = {
+    version: 1, command: context.self.command, program: [...context.self.args], args: withoutDetach(argv), cwd: context.cwd,
     env: Object.fromEntries(Object.entries(context.env).flatMap(([name, value]) => (name.startsWith('COCOON_') && value !== undefined ? [[name, value]] : []))),
     asksPassphrase: passphrase !== null,
   };
   await ensureFolder(join(place.record, '..'));
   const record = await startLaunched(invocation, place, launch, passphrase);
-  await writeFileAtomic(launchFile(place.record), `${JSON.stringify(launch)}\n`);
   out.result({ pid: record.pid, log: place.log, facts: { ...record.facts } });
   await out.line(`${role} ready ${Object.entries(record.facts).map(([name, value]) => `${name}=${value}`).join(' ')}`);
   await out.note(`process ${record.pid}; its log is ${place.log}`);
   return true;
 }
 
-/** Starts what `launch` says and waits until it is ready. */
-export function startLaunched({ context: { env, signal } }: Pick<Invocation, 'context'>, place: DaemonPlace, launch: Launch, passphrase: string | null): Promise<DaemonRecord> {
+/** Starts what `launch` says, waits until it is ready, and keeps how it was started. Throws DaemonError with the end of its log. */
+export async function startLaunched({ context: { env, signal } }: Pick<Invocation, 'context'>, place: DaemonPlace, launch: LaunchPlan, passphrase: string | null): Promise<DaemonRecord> {
   const others = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('COCOON_')));
   const program: Program = {
-    command: launch.command, args: [...launch.args, ...(passphrase === null ? [] : ['--passphrase-fd', String(SECRET_FD)])], cwd: launch.cwd, env: { ...others, ...launch.env },
+    command: launch.command, args: [...launch.program, ...launch.args, ...(passphrase === null ? [] : ['--passphrase-fd', String(SECRET_FD)])], cwd: launch.cwd, env: { ...others, ...launch.env },
     ...(passphrase !== null && { secret: passphrase }),
   };
-  return startDaemon(place, program, { timeoutMs: READY_MS, signal });
+  const record = await startDaemon(place, program, { timeoutMs: READY_MS, signal });
+  const { pid, start } = record;
+  await writeFileAtomic(launchFile(place.record), `${JSON.stringify({ ...launch, pid, start } satisfies Launch)}\n`);
+  return record;
 }
 
-/** How the daemon was last started with --detach; null when it never was. Throws ConfigError. */
-export async function readLaunch({ record }: Pick<DaemonPlace, 'record'>): Promise<Launch | null> {
+/** How the daemon that runs was started, where that was with --detach; else null. Throws ConfigError. */
+export async function readLaunch({ record }: Pick<DaemonPlace, 'record'>, { pid, start }: Pick<DaemonRecord, 'pid' | 'start'>): Promise<LaunchPlan | null> {
   const path = launchFile(record);
   try {
-    return Launch.parse(JSON.parse(Buffer.from(await readBounded(path, MAX_BYTES, { private: true })).toString('utf8')));
+    const { pid: launchedPid, start: launchedStart, ...plan } = Launch.parse(JSON.parse(Buffer.from(await readBounded(path, MAX_BYTES, { private: true })).toString('utf8')));
+    return launchedPid === pid && launchedStart === start ? plan : null;
   } catch (cause) {
     if (cause instanceof NotFoundError) return null;
     throw new ConfigError('E_STATE', `cannot read ${path}: it does not say how a daemon was started`, { cause, hint: 'remove the file and start the daemon with --detach again' });
   }
 }
-
-export const writeLaunch = ({ record }: Pick<DaemonPlace, 'record'>, launch: Launch): Promise<void> => writeFileAtomic(launchFile(record), `${JSON.stringify(launch)}\n`);
-
-/** A daemon that was started in another way is not to be started again in this one. */
-export const forgetLaunch = ({ record }: Pick<DaemonPlace, 'record'>): Promise<void> => removeFile(launchFile(record));
 
 /** The passphrase, tried at the key, where nothing but the terminal has it; else null. Throws `E_PASSPHRASE`, `E_NO_TERMINAL`. */
 export async function askedPassphrase(invocation: Invocation, role: DetachedRole): Promise<string | null> {

@@ -3,6 +3,7 @@ import { NetworkError } from '../core/errors.ts';
 import { declareDaemon } from './daemon.ts';
 import { requireDaemon } from './daemon-place.ts';
 import { tellDrain, untilDrained } from './draining.ts';
+import { readNodeState } from './node-status.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
 
@@ -19,7 +20,7 @@ export async function run(invocation: Invocation): Promise<void> {
   if (options['wait'] !== false) {
     const left = await untilDrained(invocation, settings.durationMs('timeout'));
     if (left > 0) throw new NetworkError('E_TIMEOUT', `${left} requests still run; the node takes nothing new`, { hint: 'run the same command again to wait longer' });
-    state = await tellDrain(invocation, true);
+    state = await readNodeState(invocation);
     out.result(state);
   }
   await out.line(`${state.state}: it takes no work until \`cocoon node resume\``);

@@ -22,6 +22,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   localnet: 'a whole network on this machine, with simulated attestation',
   models: 'models that the network or this machine offers',
   receipt: 'what nodes have signed about their answers',
+  support: 'help with a machine that has trouble',
   config: 'settings and where their values come from',
 };
 
@@ -42,6 +43,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'node reload', summary: 'read price, capacity and alerts from the settings anew', load: () => import('./node-reload.ts') },
   { path: 'node stop', summary: 'finish what runs and end the node', load: () => import('./node-stop.ts') },
   { path: 'node logs', summary: 'show the node\'s log', load: () => import('./node-logs.ts') },
+  { path: 'node upgrade', summary: 'replace the node by another version, and go back if it fails', load: () => import('./node-upgrade.ts') },
   { path: 'node why', summary: 'ask the proxies why requests came here or went elsewhere', load: () => import('./node-why.ts') },
   { path: 'node close', summary: 'collect what proxies still owe to this machine\'s nodes', load: () => import('./node-close.ts') },
   { path: 'proxy start', summary: 'accept clients and nodes and route requests', load: () => import('./proxy-start.ts') },
@@ -95,6 +97,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'config set', summary: 'write one setting to cocoon.toml', load: () => import('./config-set.ts') },
   { path: 'config list', summary: 'list every setting, its value and its source', load: () => import('./config-list.ts') },
   { path: 'config path', summary: 'print the path of cocoon.toml', load: () => import('./config-path.ts') },
+  { path: 'support bundle', summary: 'one file for whoever helps, without secrets and prompts', load: () => import('./support-bundle.ts') },
   { path: 'explain', summary: 'explain an error code', load: () => import('./explain.ts') },
   { path: 'completion', summary: 'print a completion script for bash, zsh or fish', load: () => import('./completion.ts') },
 ];
