@@ -12,7 +12,8 @@ import { equalBytes, fromHex, toHex } from '../core/bytes.ts';
 import { ConfigError, NetworkError, NotFoundError } from '../core/errors.ts';
 import { ensureFolder, listFolder, readBounded, removeLeftovers, writeFileAtomic } from '../core/files.ts';
 import type { WriteStep } from '../core/files.ts';
-import { withLock } from '../core/lock.ts';
+import { showPresence, withLock } from '../core/lock.ts';
+import type { Presence } from '../core/lock.ts';
 import type { SignedKind } from './cells/signed.ts';
 import { checkPayment, encodePayment, parsePayment } from './signed-payment.ts';
 import type { SignedPayment } from './signed-payment.ts';
@@ -61,13 +62,18 @@ export interface PaymentBook {
    * `E_SIGNED_PAYMENT` when it is not signed by the entry's key for the entry's contract. Errors as `open`.
    */
   record(contract: Address, payment: SignedPayment): Promise<BookEntry>;
+  /**
+   * Says that this process begins to use an entry, until `close`. Resolves with the open tokens that processes left behind which
+   * are gone: nobody here will see the end of those requests. 0n while another process uses it, and for every call but the first.
+   */
+  use(contract: Address): Promise<bigint>;
   /** Adds to what was counted (`tokens`) and to what is open (`openTokens`, may be negative; never below 0 in all). */
   counted(contract: Address, change: { readonly tokens?: bigint; readonly openTokens?: bigint }): Promise<BookEntry>;
   /** Raises what the proxy says is booked, and what the chain says is claimed; lower values change nothing. */
   stated(contract: Address, change: { readonly dbTokens?: bigint; readonly claimedTokens?: bigint }): Promise<BookEntry>;
   /** Runs `work` while no other process, and no other caller, does so on this book: for decisions over several entries. */
   exclusively<T>(work: () => Promise<T>, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<T>;
-  /** Waits for writes under way. Idempotent. */
+  /** Waits for writes under way, and ends the use of all entries. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -109,7 +115,8 @@ const fileSchema = z.strictObject({
   digest: hex32,
 });
 
-const fileName = (contract: Address): string => `${contract.workChain}_${contract.hash.toString('hex')}.json`;
+const SUFFIX = '.json';
+const fileName = (contract: Address): string => `${contract.workChain}_${contract.hash.toString('hex')}${SUFFIX}`;
 
 function encodeEntry(entry: BookEntry): string {
   const fields = {
@@ -181,6 +188,8 @@ class FilePaymentBook implements PaymentBook {
   readonly #folder: string;
   readonly #options: PaymentBookOptions;
   readonly #entries = new Map<string, BookEntry>();
+  readonly #used = new Map<string, Promise<bigint>>();
+  readonly #presences: Presence[] = [];
   #waiting: Waiting[] = [];
   #writing: Promise<void> | null = null;
 
@@ -252,12 +261,28 @@ class FilePaymentBook implements PaymentBook {
     });
   }
 
+  use(contract: Address): Promise<bigint> {
+    const name = fileName(contract);
+    const known = this.#used.get(name);
+    if (known !== undefined) return known.then(() => 0n);
+    // Under the lock of every reservation: what is open now, with nobody else here, is nobody's.
+    const used = this.#locked(async () => {
+      const presence = await showPresence(join(this.#folder, name.slice(0, -SUFFIX.length)));
+      this.#presences.push(presence);
+      return presence.isAlone ? (await this.#read(join(this.#folder, name), name))?.openTokens ?? 0n : 0n;
+    });
+    this.#used.set(name, used);
+    used.catch(() => this.#used.delete(name));
+    return used;
+  }
+
   exclusively<T>(work: () => Promise<T>, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<T> {
     return withLock(join(this.#folder, 'decisions'), work, options);
   }
 
   async close(): Promise<void> {
     await this.#writing;
+    for (const presence of this.#presences.splice(0)) await presence.leave();
   }
 
   #keep(entry: BookEntry): BookEntry {

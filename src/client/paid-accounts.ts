@@ -46,18 +46,30 @@ export interface PaidClientOptions {
 
 /** For the messages that prepare a contract, and for the one that registers. */
 const SEND_MS = 150_000;
-/** After so long without running requests, reservations whose bill never came are free again. */
+/** A request whose end was not seen is billed within seconds: after this long what was not billed of its reservation is free again. */
 const LEFTOVER_MS = 60_000;
 const TOP_UP_PAUSE_MS = 60_000;
 
-/** Accounts for any number of connections; they share what is known of proxies that over-billed, and the ceilings. */
+/** Accounts for any number of connections; they share what is known of proxies that over-billed, what may still be billed, and the ceilings. */
 export function paidAccounts(options: PaidClientOptions): ClientAccounts {
-  const overbilled = new Map<string, CocoonError>();
+  const shared: Shared = { overbilled: new Map(), leftovers: new Map() };
   return {
     ownerAddress: options.wallet.address.toString({ bounceable: false }),
     minConfigVersion: () => options.root.current().config.version,
-    open: () => new PaidConnection(options, overbilled),
+    open: () => new PaidConnection(options, shared),
   };
+}
+
+/** By raw address of the client contract. */
+interface Shared {
+  readonly overbilled: Map<string, CocoonError>;
+  readonly leftovers: Map<string, Leftover>;
+}
+
+/** Reservations of requests whose end nobody here sees any more, and when the last of them came to it. */
+interface Leftover {
+  readonly tokens: bigint;
+  readonly sinceMs: number;
 }
 
 export const multipliersOf = ({ promptMultiplier, cachedMultiplier, completionMultiplier, reasoningMultiplier }: Params): TokenMultipliers =>
@@ -70,25 +82,22 @@ interface Known {
 
 class PaidConnection implements ConnectionAccount {
   readonly #options: PaidClientOptions;
-  readonly #overbilled: Map<string, CocoonError>;
+  readonly #shared: Shared;
   readonly #failure = deferred<CocoonError>();
   readonly #ending = new AbortController();
   #problem: CocoonError | null = null;
   #known: Known | null = null;
   #state: ClientContractState | null = null;
   #running = 0;
-  /** Reservations of ended requests whose bill has not come, and when the last one ended. */
-  #leftover = 0n;
-  #lastEndMs = 0;
   /** Everything that is being written or checked; the next step waits for the one before. */
   #work: Promise<void> = Promise.resolve();
   #toppedUpMs = -Infinity;
   #unlisten: () => void = () => undefined;
   #retire: CocoonError | null = null;
 
-  constructor(options: PaidClientOptions, overbilled: Map<string, CocoonError>) {
+  constructor(options: PaidClientOptions, shared: Shared) {
     this.#options = options;
-    this.#overbilled = overbilled;
+    this.#shared = shared;
   }
 
   get failed(): Promise<CocoonError> {
@@ -102,7 +111,7 @@ class PaidConnection implements ConnectionAccount {
     if (!parseSaid(offer.clientContractAddress, 'client contract').equals(client.address)) {
       throw new NetworkError('E_PROTOCOL', `the proxy says that this client's contract is ${offer.clientContractAddress}, expected ${client.address.toString()}`);
     }
-    const banned = this.#overbilled.get(client.address.toRawString());
+    const banned = this.#shared.overbilled.get(client.address.toRawString());
     if (banned !== undefined) throw banned;
     const state = await readClient(access, client.address, signal);
     const chainTokens = state.storage?.tokensUsed ?? 0n;
@@ -110,6 +119,7 @@ class PaidConnection implements ConnectionAccount {
     const entry = await book.stated(client.address, { claimedTokens: chainTokens });
     this.#known = { proxy, contract: client.address };
     this.#state = state;
+    this.#abandoned(await book.use(client.address));
     const first = offer.signedPayment === null ? null : this.#checked(offer.signedPayment);
     this.#judge(entry, larger(chainTokens, first?.tokens ?? 0n));
     if (first !== null) await book.record(client.address, first.payment);
@@ -167,18 +177,30 @@ class PaidConnection implements ConnectionAccount {
       this.#judge(entry, claimed);
       if (signed !== null && signed.tokens < entry.signedTokens) this.#options.log.warn('the proxy signed a lower total than before; the higher one is kept', { contract: contract.toString() });
       if (signed !== null) await book.record(contract, signed.payment);
-      // While nothing runs, what exceeds the own count is the bill of requests whose end was not seen, within their reservations.
-      if (this.#running === 0 && claimed > entry.countedTokens) {
-        const excess = claimed - entry.countedTokens;
-        this.#leftover = larger(0n, this.#leftover - excess);
-        await book.counted(contract, { tokens: excess, openTokens: -excess });
-      }
-      if (this.#running === 0 && this.#leftover > 0n && clock.now() - this.#lastEndMs > LEFTOVER_MS) {
-        const free = this.#leftover;
-        this.#leftover = 0n;
-        await book.counted(contract, { openTokens: -free });
-      }
+      const { tokens: leftover, sinceMs } = this.#leftover();
+      const isOver = leftover > 0n && clock.now() - sinceMs > LEFTOVER_MS;
+      // While nothing runs, what exceeds the own count is the bill of requests whose end was not seen, within their reservations;
+      // where something always runs, as much of it as they can have cost.
+      const excess = larger(0n, claimed - entry.countedTokens);
+      const billed = this.#running === 0 ? excess : isOver ? smaller(excess, leftover) : 0n;
+      if (billed === 0n && !isOver) return;
+      const free = isOver ? leftover : smaller(billed, leftover);
+      this.#setLeftover({ tokens: leftover - free, sinceMs });
+      await book.counted(contract, { tokens: billed, openTokens: -larger(free, billed) });
     });
+  }
+
+  #leftover(): Leftover {
+    return this.#shared.leftovers.get(this.#ready().contract.toRawString()) ?? { tokens: 0n, sinceMs: 0 };
+  }
+
+  #setLeftover(leftover: Leftover): void {
+    this.#shared.leftovers.set(this.#ready().contract.toRawString(), leftover);
+  }
+
+  /** Nobody here will see the end of requests with these reservations. */
+  #abandoned(tokens: bigint): void {
+    if (tokens > 0n) this.#setLeftover({ tokens: this.#leftover().tokens + tokens, sinceMs: this.#options.clock.now() });
   }
 
   requestPayment(payment: RequestPayment): void {
@@ -206,8 +228,7 @@ class PaidConnection implements ConnectionAccount {
     const end = (change: { tokens: bigint; isLost: boolean }): void => {
       over = true;
       this.#running -= 1;
-      this.#lastEndMs = this.#options.clock.now();
-      if (change.isLost) this.#leftover += reservation;
+      if (change.isLost) this.#abandoned(reservation);
       else this.#then(async () => { await book.counted(contract, { tokens: change.tokens, openTokens: -reservation }); });
       this.#topUpIfDue();
       if (this.#retire !== null && this.#running === 0) this.#fail(this.#retire);
@@ -257,7 +278,7 @@ class PaidConnection implements ConnectionAccount {
     const error = new PolicyError('E_OVERBILLED', `proxy contract ${proxy.address.toString()} is not used any more: ${why}`, {
       hint: 'use another proxy; `cocoon wallet close` gets back what is left. If this wallet was used from another machine, its payment book is there',
     });
-    this.#overbilled.set(contract.toRawString(), error);
+    this.#shared.overbilled.set(contract.toRawString(), error);
     this.#options.log.error('proxy left', { code: error.code, reason: error.message });
     return error;
   }
@@ -295,3 +316,4 @@ class PaidConnection implements ConnectionAccount {
 }
 
 const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);

@@ -117,15 +117,40 @@ export async function withLock<T>(path: string, fn: () => Promise<T>, options: L
   const folder = `${path}.lock`;
   await ensureFolder(folder);
   const flag = await acquire(path, folder, options);
+  const lower = keepRaised(folder, flag);
+  try {
+    return await fn();
+  } finally {
+    await lower();
+  }
+}
+
+/** Renews a flag until the returned function takes it down. */
+function keepRaised(folder: string, flag: string): () => Promise<void> {
   const renewal = setInterval(() => {
     const now = new Date();
     utimes(join(folder, flag), now, now).catch(() => undefined);
   }, RENEW_MS);
   renewal.unref();
-  try {
-    return await fn();
-  } finally {
+  return () => {
     clearInterval(renewal);
-    await removeFile(join(folder, flag));
-  }
+    return removeFile(join(folder, flag));
+  };
+}
+
+export interface Presence {
+  /** No other living process, and no other caller in this one, showed its presence when this one did. */
+  readonly isAlone: boolean;
+  leave(): Promise<void>;
+}
+
+/**
+ * Shows that something at `path` is in use, until `leave` or the end of the process, however it ends. The flags lie in the folder
+ * `path.users`, which stays. Call it under a lock of the same thing: of two at once neither would be alone.
+ */
+export async function showPresence(path: string): Promise<Presence> {
+  const folder = `${path}.users`;
+  await ensureFolder(folder);
+  const isAlone = await otherHolder(folder, undefined) === undefined;
+  return { isAlone, leave: keepRaised(folder, await raiseFlag(folder)) };
 }

@@ -30,6 +30,8 @@ export interface WorkerAccount {
   bondNano(): bigint;
   /** As ClientAccount.isActive. */
   isActive(): boolean;
+  /** Called when more has been signed for it than `status` said before. Returns how to stop listening. */
+  onSigned(listener: () => void): () => void;
 }
 
 /** Tokens put aside for one running request. Exactly one of its methods is called, once. */

@@ -6,10 +6,11 @@ import { NetworkError, RemoteError } from '../core/errors.ts';
 import { baseName } from './nodes.ts';
 import { relay } from './relay.ts';
 import type { CocoonError } from '../core/errors.ts';
+import type { WorkerAccount } from './accounts.ts';
 import type { Node } from './nodes.ts';
 import type { RelayDeps } from './relay.ts';
 import type { AdmittedClient, ClientGate } from '../wire/client-acceptor.ts';
-import type { AdmittedWorker, WorkerGate } from '../wire/worker-acceptor.ts';
+import type { AdmittedWorker, WorkerGate, WorkerLink } from '../wire/worker-acceptor.ts';
 
 /** Between two looks whether a connection that is to be closed is idle. */
 const IDLE_LOOK_MS = 200;
@@ -63,6 +64,18 @@ function closeWhenInactive(deps: RelayDeps, account: { isActive(): boolean }, li
   });
 }
 
+const NO_REQUEST = new Uint8Array(32);
+
+/** A node hears of a new signature at once, also while none of its requests ends; one of another maker asks every 10 to 20 seconds. */
+function tellSigned(account: WorkerAccount, link: WorkerLink): void {
+  if (link.capabilities?.cancellation !== true) return;
+  const stop = account.onSigned(() => {
+    // A connection that ends asks again when it comes back.
+    link.requestPayment({ requestId: NO_REQUEST, ...account.status(), requestTokens: 0n, clientOwner: '' }).catch(() => undefined);
+  });
+  void link.closed.then(stop);
+}
+
 /** What workers may run: decided by the network's registry of images and models. */
 export interface WorkerRules {
   imageAllowed(imageHash: Uint8Array): boolean;
@@ -96,6 +109,7 @@ export function workerGate(deps: RelayDeps, rules: WorkerRules): WorkerGate {
         ready(disabled) {
           node.enabled = !disabled;
           closeWhenInactive(deps, account, link);
+          tellSigned(account, link);
           deps.log.info('node ready', { node: node.id, model: node.model, capacity: node.capacity, coefficient: node.coefficient, evidence: link.peer.evidence, enabled: node.enabled });
         },
         enabled(disabled) {

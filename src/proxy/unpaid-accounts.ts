@@ -92,6 +92,7 @@ export function unpaidAccounts(options: { readonly publicKey: Uint8Array; readon
         status: () => workers.status(ownerAddress),
         bondNano: () => 0n,
         isActive: () => true,
+        onSigned: () => () => {}, // nothing ever is
       };
     },
 

@@ -310,6 +310,7 @@ function readySession(connection: Connection, port: ClientSessionPort, offer: Pr
 
 /** What comes of one request; leaving the loop gives it up. */
 async function* eventsOf(asked: Asked): AsyncGenerator<AnswerEvent, void, undefined> {
+  let ended = false;
   try {
     for (;;) {
       const event = await asked.queue.next();
@@ -317,12 +318,13 @@ async function* eventsOf(asked: Asked): AsyncGenerator<AnswerEvent, void, undefi
         yield event;
         continue;
       }
+      ended = true;
       if (event.bytes.byteLength > 0) yield { kind: 'part', bytes: event.bytes };
       yield { kind: 'end', info: event.info };
       return;
     }
   } finally {
-    asked.giveUp(new NetworkError('E_CLOSED', 'answer was not read to its end'));
+    if (!ended) asked.giveUp(new NetworkError('E_CLOSED', 'answer was not read to its end'));
   }
 }
 

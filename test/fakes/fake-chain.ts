@@ -66,6 +66,11 @@ export class FakeChain {
     return new FakeChain(sandbox, await sandbox.treasury('faucet', { balance: 10n ** 18n }));
   }
 
+  /** Number of the newest block. */
+  get lastBlock(): number {
+    return this.#times.length - 1;
+  }
+
   get time(): number {
     return this.#times[this.#times.length - 1] ?? START_TIME;
   }

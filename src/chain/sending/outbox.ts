@@ -3,6 +3,7 @@
 // is final by anybody; a damaged file stops sending, because it may be a transfer in flight.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { ConfigError } from '../../core/errors.ts';
 import { ensureFolder, listFolder, pathExists, readBounded, removeFile, removeLeftovers, writeFileAtomic } from '../../core/files.ts';
 import type { WriteStep } from '../../core/files.ts';
@@ -11,6 +12,17 @@ import type { SendRecord } from './record.ts';
 
 const MAX_RECORD_BYTES = 4 << 20;
 const RECORD_NAME = /^([0-9a-f]{32})(\.done)?\.json$/;
+
+const NEWEST_NAME = 'newest.json';
+const newestSchema = z.strictObject({
+  schema: z.literal('cocoon.newest/1'), wallet: z.string(), lt: z.string().regex(/^\d{1,20}$/), time: z.int().min(0),
+});
+
+export interface NewestTransaction {
+  readonly lt: bigint;
+  /** Unix seconds of the chain. */
+  readonly time: number;
+}
 
 const idOf = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 32);
 
@@ -84,8 +96,29 @@ export class Outbox {
     return [...done.filter((record) => record !== undefined), ...open].sort(bySigning);
   }
 
+  /** The wallet's newest transaction that any sender of this folder has seen, also of records that are forgotten; null before the first. Throws `E_STATE`. */
+  async newest(): Promise<NewestTransaction | null> {
+    const path = join(this.folder, NEWEST_NAME);
+    if (!await pathExists(path)) return null;
+    try {
+      const { wallet, lt, time } = newestSchema.parse(JSON.parse(Buffer.from(await readBounded(path, MAX_RECORD_BYTES)).toString('utf8')));
+      if (wallet !== this.#wallet) throw new Error(`it belongs to wallet ${wallet}`);
+      return { lt: BigInt(lt), time };
+    } catch (cause) {
+      throw new ConfigError('E_STATE', `${path} is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, hint: 'remove it: it only saves from signing with a number that is used' });
+    }
+  }
+
+  async #see(record: SendRecord): Promise<void> {
+    const { transaction } = lastAttempt(record);
+    if (transaction === null || BigInt(transaction.lt) <= ((await this.newest())?.lt ?? 0n)) return;
+    const { lt, time } = transaction;
+    await writeFileAtomic(join(this.folder, NEWEST_NAME), `${JSON.stringify({ schema: 'cocoon.newest/1', wallet: this.#wallet, lt, time })}\n`);
+  }
+
   /** Returns when the record is durable. */
   async save(record: SendRecord, onStep?: (step: WriteStep | 'filed') => void): Promise<void> {
+    await this.#see(record);
     const done = statusOf(record) !== 'pending';
     await writeFileAtomic(this.#path(idOf(record.key), done), encodeRecord(record), onStep === undefined ? {} : { onStep });
     await removeFile(this.#path(idOf(record.key), !done));

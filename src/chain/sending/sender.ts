@@ -82,6 +82,7 @@ const MAX_VALID_FOR_S = 3600;
 const HISTORY_LIMIT = 2000;
 const ENOUGH_HEADROOM_PERCENT = 10n;
 const SIGNATURE_BYTES = 64;
+const MAX_LAG_S = 600;
 
 export function createSender(options: SenderOptions): Sender {
   return new DurableSender(options);
@@ -142,10 +143,10 @@ class DurableSender implements Sender {
       for (const record of await this.#outbox.pending()) {
         if (record.key !== intent.key) await this.#settle(record, wait);
       }
-      let record = earlier ?? await this.#sign(intent, undefined, options);
+      let record = earlier ?? await this.#sign(intent, undefined, wait);
       if (statusOf(record) === 'pending') record = await this.#settle(record, wait);
       while (statusOf(record) === 'expired' && record.attempts.length < (options.attempts ?? 1)) {
-        record = await this.#settle(await this.#sign(intent, record, options), wait);
+        record = await this.#settle(await this.#sign(intent, record, wait), wait);
       }
       return options.awaitDelivery === true ? this.#deliver(record, wait) : record;
     });
@@ -181,11 +182,10 @@ class DurableSender implements Sender {
   }
 
   /** Signs a message for the intent and makes it durable. Nothing has left yet when it returns. */
-  async #sign(intent: SendIntent, earlier: SendRecord | undefined, options: SendOptions): Promise<SendRecord> {
-    const { access, wallet, signer, validForS } = this.#options;
+  async #sign(intent: SendIntent, earlier: SendRecord | undefined, wait: Wait): Promise<SendRecord> {
+    const { wallet, signer, validForS } = this.#options;
     const transfers = intent.messages.map(summaryOf);
-    const read = { agreed: true, ...(options.signal === undefined ? {} : { signal: options.signal }) };
-    const account = await access.account(wallet.address, read);
+    const account = await this.#present(wait);
     const seqno = this.#seqnoOf(account);
     if (seqno === null) throw new FundsError('E_FUNDS', `wallet ${wallet.address} is frozen: it owes storage fees`, { hint: 'send TON to it; it can be revived with its old state' });
     if (account.status === 'uninitialized' && account.balanceNano === 0n) {
@@ -194,7 +194,7 @@ class DurableSender implements Sender {
     const validUntil = account.time + validForS;
     const init = account.status === 'uninitialized' ? wallet.init : null;
     // Nothing that is really signed leaves before it is on disk, not even to have its fees estimated.
-    await this.#checkFunds(account, intent.messages, await wallet.buildExternal(seqno, validUntil, intent.messages, unsigned(signer)), read.signal);
+    await this.#checkFunds(account, intent.messages, await wallet.buildExternal(seqno, validUntil, intent.messages, unsigned(signer)), wait.signal);
     const body = await wallet.buildExternal(seqno, validUntil, intent.messages, signer);
     const boc = externalMessage.store({ to: wallet.address, body, init }).toBoc();
     const attempt: Attempt = {
@@ -209,6 +209,25 @@ class DurableSender implements Sender {
     };
     await this.#outbox.save(record, (step) => this.#onStep(`intent-${step}`));
     return record;
+  }
+
+  /**
+   * Agreed state of the wallet, with its newest transaction that any sender of the outbox has seen: an endpoint that lags shows a
+   * number that another process has used. Throws NetworkError E_CHAIN_STALE when the wait ends before it shows it.
+   */
+  async #present(wait: Wait): Promise<AccountState> {
+    const { access, wallet, pollMs, sleep } = this.#options;
+    const newest = await this.#outbox.newest();
+    for (;;) {
+      const account = await access.account(wallet.address, { agreed: true, ...(wait.signal === undefined ? {} : { signal: wait.signal }) });
+      // No endpoint lags for longer; an account that was deleted in between begins anew.
+      const lags = newest !== null && (account.last?.lt ?? 0n) < newest.lt && account.time <= newest.time + MAX_LAG_S;
+      if (!lags) return account;
+      const leftMs = wait.ends - performance.now();
+      if (leftMs <= 0) throw new NetworkError('E_CHAIN_STALE', `endpoints show wallet ${wallet.address} as it was before its last transaction`);
+      await sleep(Math.min(pollMs, leftMs), wait.signal).catch(() => undefined);
+      if (wait.signal?.aborted === true) throw abortError(wait.signal);
+    }
   }
 
   async #checkFunds(account: AccountState, messages: readonly ModedMessage[], body: Cell, signal: AbortSignal | undefined): Promise<void> {

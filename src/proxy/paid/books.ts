@@ -13,9 +13,10 @@ import { asCocoonError, ConfigError } from '../../core/errors.ts';
 import type { CocoonError } from '../../core/errors.ts';
 import { formatTon } from '../../core/units.ts';
 import { Committer } from './commitments.ts';
+import type { LedgerAccount } from '../ledger/ledger.ts';
 import type { PaidContext } from './context.ts';
 import { ContractBook } from './contract-book.ts';
-import { Deliveries } from './delivery.ts';
+import { Deliveries, waitMs } from './delivery.ts';
 import { RollbackGuard } from './rollback.ts';
 import { windDownContract } from './wind-down.ts';
 import type { WindDownProgress } from './wind-down.ts';
@@ -36,6 +37,8 @@ const PROXY_GROWTH = { cells: 4, bits: 1_000 };
 /** After this much silence of the chain nothing new is served: far below every delay after which money could move without the proxy. */
 const MAX_SILENCE_MS = 600_000;
 const RETRY_MS = 30_000;
+/** Of one proxy contract, over all restarts: the wallet knows each by its number. */
+const MAX_DEPLOYMENTS = 4;
 
 export class Books {
   readonly committer: Committer;
@@ -46,6 +49,8 @@ export class Books {
   readonly #tasks = new Set<Promise<void>>();
   /** Contracts with deliveries or their winding down under way. */
   readonly #busy = new Set<ContractBook>();
+  /** Contracts with a client whose charge cannot wait for the next round. */
+  readonly #hurrying = new Set<ContractBook>();
   #books: ContractBook[] = [];
   #current: ContractBook | null = null;
   #deployment: Deployment | null = null;
@@ -53,6 +58,8 @@ export class Books {
   #stopListening: () => void = () => undefined;
   #failure: CocoonError | null = null;
   #notDeployed: string | null = null;
+  /** Deployments of the serving contract that were carried out, and when the next one may be. */
+  #deployed: { readonly contract: Address; readonly count: number; readonly notBeforeMs: number } | null = null;
   #rootProblem: string | null = null;
 
   constructor(options: BooksOptions) {
@@ -123,6 +130,13 @@ export class Books {
     this.#stopListening = this.#context.root.onChange((now) => this.#spawn(this.#follow(now)));
     this.committer.start();
     this.#spawn(this.#maintain());
+  }
+
+  /** The client has used half of what may go uncharged: its charge is committed, signed and delivered now. Returns at once. */
+  hurry(book: ContractBook, client: LedgerAccount): void {
+    if (this.#hurrying.has(book) || book.instance.phase !== 'serving') return;
+    this.#hurrying.add(book);
+    this.#spawn(this.#chargeNow(book, client).finally(() => this.#hurrying.delete(book)));
   }
 
   /** Winds one contract down, in the background or for a caller who waits. */
@@ -217,12 +231,12 @@ export class Books {
       }
     }
     if (this.#busy.has(book)) return undefined;
-    this.#busy.add(book);
     if (book.instance.phase === 'serving') {
       // The wallet may take long; the contract is looked after meanwhile.
-      this.#spawn(this.#deliver(book).finally(() => this.#busy.delete(book)));
+      this.#spawn(this.#deliver(book));
       return undefined;
     }
+    this.#busy.add(book);
     this.#spawn(this.#until(ending, async () => this.windDown(book, () => undefined, ending)).finally(() => {
       if (book === this.#current) this.#current = null;
     }));
@@ -231,19 +245,42 @@ export class Books {
 
   async #deliver(book: ContractBook): Promise<void> {
     const { ending, log, ledger } = this.#context;
+    this.#busy.add(book);
     await this.#deliveries.round(book, () => this.committer.commit()).catch((error: unknown) => {
       if (!ending.aborted && ledger.failure === null) log.warn('not everything was delivered', { code: asCocoonError(error).code, reason: asCocoonError(error).message });
-    });
+    }).finally(() => this.#busy.delete(book));
   }
 
+  async #chargeNow(book: ContractBook, client: LedgerAccount): Promise<void> {
+    const { rules, sleep, ending, ledger, log } = this.#context;
+    try {
+      if (book.isWorthwhile(client, client.maxTokens - client.chainTokens)) await this.committer.commit();
+      if (!this.#busy.has(book)) await this.#deliver(book);
+      await book.catchUp(ending);
+    } catch (error) {
+      if (!ending.aborted && ledger.failure === null) log.warn('a client was not charged early', { code: asCocoonError(error).code, reason: asCocoonError(error).message });
+    }
+    await sleep(rules.commitSoonMs, ending).catch(() => undefined);
+  }
+
+  /** Once, and again where it had no effect: later each time, and never more than MAX_DEPLOYMENTS times, because each one pays. */
   async #deploy(book: ContractBook): Promise<void> {
-    const { wallet, ending } = this.#context;
+    const { wallet, ending, clock, rules } = this.#context;
     const deployment = this.#deployment;
     if (deployment === null || !deployment.address.equals(book.instance.contract)) return;
     const { address, init } = deployment;
+    const before = this.#deployed?.contract.equals(address) === true ? this.#deployed : null;
+    if (before !== null && clock.now() < before.notBeforeMs) return;
+    const count = before?.count ?? 0;
+    if (count >= MAX_DEPLOYMENTS) {
+      this.#notDeployed = `proxy contract ${address.toString()} is not deployed: ${count} deployments had no effect`;
+      return;
+    }
     const valueNano = roundUp(NEW_PROXY_NANO + tenYearsRent(init.code, init.data, PROXY_GROWTH));
+    const key = `deploy:${address.toRawString()}`;
     try {
-      await wallet.send(`deploy:${address.toRawString()}`, [{ to: address, valueNano, body: beginCell().endCell(), init, bounce: false }], { signal: ending });
+      await wallet.send(count === 0 ? key : `${key}:${count}`, [{ to: address, valueNano, body: beginCell().endCell(), init, bounce: false }], { signal: ending });
+      this.#deployed = { contract: address, count: count + 1, notBeforeMs: clock.now() + waitMs(rules.redeliverMs, count) };
     } catch (error) {
       this.#notDeployed = `proxy contract ${address.toString()} is not deployed: ${asCocoonError(error).message}`;
       throw error;

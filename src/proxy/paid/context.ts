@@ -12,6 +12,7 @@ import type { Log } from '../../core/log.ts';
 import type { Sleep } from '../../core/retry.ts';
 import { NANO_PER_TON } from '../../core/units.ts';
 import type { AccountKind, Ledger, LedgerInstance } from '../ledger/ledger.ts';
+import type { SignedNews } from './signed-news.ts';
 
 /** When the proxy does what by itself. */
 export interface PaidRules {
@@ -61,6 +62,7 @@ export interface PaidContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly sleep: Sleep;
+  readonly signed: SignedNews;
   /** Fires when everything ends. */
   readonly ending: AbortSignal;
   /** Nothing may be served or signed any more. */

@@ -40,6 +40,7 @@ export class ContractBook {
   /** Children whose last change was refused: the lt of the refused message, and how often was looked. */
   readonly #rechecks = new Map<LedgerAccount, { readonly lt: bigint; looks: number }>();
   readonly #saved = new Set<number>();
+  readonly #credits = new WeakMap<LedgerAccount, { readonly child: ChildState; readonly tokens: bigint }>();
   #follower: AccountFollower | null = null;
   #proxy: ProxyState | null = null;
   #seenMs: number | null = null;
@@ -130,14 +131,34 @@ export class ContractBook {
 
   /** Tokens that a new request of the client may reserve (WIRE.md section 12). */
   available(client: LedgerAccount): bigint {
-    const { child, maxTokens } = client;
-    if (child === null || child.state !== STATE.normal) return 0n;
-    const price = this.instance.params.pricePerTokenNano;
-    if (price === 0n) return MAX_INTEGER;
-    const payed = child.balanceNano / price + child.tokens;
-    const staked = child.stakeNano / price + child.tokens;
-    const left = (payed < staked ? payed : staked) - this.reserved(client) - maxTokens;
+    const left = this.#creditOf(client) + (client.child?.tokens ?? 0n) - this.reserved(client) - client.maxTokens;
     return left > 0n ? left : 0n;
+  }
+
+  /**
+   * True when the client has used or reserved half of what may go uncharged: the least of its balance and its stake. Charged by
+   * then, a client whose deposit suffices is not refused because its charges lag behind.
+   */
+  isPressed(client: LedgerAccount): boolean {
+    return (client.maxTokens + this.reserved(client) - (client.child?.tokens ?? 0n)) * 2n >= this.#creditOf(client);
+  }
+
+  /** A charge of so many tokens frees enough of the credit to be worth its fees: an eighth. */
+  isWorthwhile(client: LedgerAccount, tokens: bigint): boolean {
+    return tokens > 0n && tokens * 8n >= this.#creditOf(client);
+  }
+
+  /** Tokens that may go uncharged by the client's contract as it was last seen. */
+  #creditOf(client: LedgerAccount): bigint {
+    const { child } = client;
+    if (child === null || child.state !== STATE.normal) return 0n;
+    const known = this.#credits.get(client);
+    if (known?.child === child) return known.tokens;
+    const price = this.instance.params.pricePerTokenNano;
+    const nano = child.balanceNano < child.stakeNano ? child.balanceNano : child.stakeNano;
+    const tokens = price === 0n ? MAX_INTEGER : nano / price;
+    this.#credits.set(client, { child, tokens });
+    return tokens;
   }
 
   reserved(client: LedgerAccount): bigint {

@@ -16,10 +16,13 @@ import { finalKind, tokensPayment } from './payments.ts';
 
 /** Deliveries under way at the same time; the wallet carries a few in each message. */
 const AT_ONCE = 16;
-const MAX_ATTEMPTS = 6;
+/** Each attempt waits twice as long as the one before, up to this many times: then one in 64 times the first wait, for as long as it is due. */
+const MAX_DOUBLINGS = 6;
 
 interface Attempt {
   readonly what: string;
+  /** Total of a delivered payment; 0n for what is none. */
+  readonly tokens: bigint;
   readonly number: number;
   readonly notBeforeMs: number;
 }
@@ -47,24 +50,31 @@ export class Deliveries {
   async round(book: ContractBook, commit: () => Promise<void>): Promise<void> {
     await this.#refundClosing(book, commit);
     const due = book.accounts.flatMap((account) => {
-      const payment = this.#due(account);
+      const payment = this.#due(book, account);
       return payment === null ? [] : [{ account, payment }];
     });
     for (let at = 0; at < due.length; at += AT_ONCE) {
       await Promise.all(due.slice(at, at + AT_ONCE).map(({ account, payment }) =>
-        this.#attempt(account, `${payment.kind} ${payment.tokens}`, (attempt) => deliver(this.#context, payment, account.contract, { attempt, follow: false }))));
+        this.#attempt(account, { what: `${payment.kind} ${payment.tokens}`, tokens: payment.tokens }, (attempt) => deliver(this.#context, payment, account.contract, { attempt, follow: false }))));
     }
     await this.#withdraw(book);
   }
 
   /** What rule and chain ask to deliver of an account now. */
-  #due({ instance, kind, payment, finalPayment, child }: LedgerAccount): StoredPayment | null {
-    const { chargeFromNano, payoutFromNano } = this.#context.rules;
+  #due(book: ContractBook, account: LedgerAccount): StoredPayment | null {
+    const { rules: { chargeFromNano, payoutFromNano }, clock } = this.#context;
+    const { instance, kind, payment, finalPayment, child } = account;
     if (child === null || child.state === STATE.closed) return null;
     if (finalPayment !== null) return finalPayment;
     if (payment === null || payment.tokens <= child.tokens) return null;
-    const worthNano = valueOf(instance, kind, payment.tokens - child.tokens);
-    return worthNano >= (kind === 'client' ? chargeFromNano : payoutFromNano) && worthNano > 0n ? payment : null;
+    // What was delivered a moment ago is on its way: only what is beyond it counts.
+    const before = this.#attempts.get(account);
+    const underWay = before !== undefined && before.tokens < payment.tokens && clock.now() < before.notBeforeMs ? before.tokens : 0n;
+    const tokens = payment.tokens - (underWay > child.tokens ? underWay : child.tokens);
+    const worthNano = valueOf(instance, kind, tokens);
+    if (worthNano === 0n) return null;
+    if (kind === 'worker') return worthNano >= payoutFromNano ? payment : null;
+    return worthNano >= chargeFromNano || (book.isPressed(account) && book.isWorthwhile(account, tokens)) ? payment : null;
   }
 
   /** A client that closes gets its refund, with the last charge in it, as soon as nothing of it runs and all of it is committed. */
@@ -82,7 +92,7 @@ export class Deliveries {
     if (proxy === null || proxy.state === STATE.closed || proxy.balanceNano < rules.withdrawFromNano || proxy.balanceNano === 0n) return;
     const name = `withdraw ${contract.toRawString()}`;
     const count = ledger.counter(name);
-    await this.#attempt(contract, `${name} ${count}`, async (attempt) => {
+    await this.#attempt(contract, { what: `${name} ${count}`, tokens: 0n }, async (attempt) => {
       const key = `withdraw:${contract.toRawString()}:${count}:${attempt}`;
       const body = proxyPayoutRequest.store({ queryId: queryIdOf(key), sendExcessesTo: wallet.address });
       await wallet.send(key, [{ to: contract, valueNano: REQUEST_NANO, body }], { follow: true, signal: ending });
@@ -91,13 +101,13 @@ export class Deliveries {
   }
 
   /** Tries what is due, unless it was tried lately. */
-  async #attempt(subject: Address | LedgerAccount, what: string, send: (attempt: number) => Promise<void>): Promise<void> {
+  async #attempt(subject: Address | LedgerAccount, { what, tokens }: Pick<Attempt, 'what' | 'tokens'>, send: (attempt: number) => Promise<void>): Promise<void> {
     const { clock, rules, log, ending } = this.#context;
     const known = this.#attempts.get(subject);
     const before = known?.what === what ? known : null;
-    if (before !== null && (clock.now() < before.notBeforeMs || before.number >= MAX_ATTEMPTS)) return;
+    if (before !== null && clock.now() < before.notBeforeMs) return;
     const number = before?.number ?? 0;
-    const again = (next: number): void => void this.#attempts.set(subject, { what, number: next, notBeforeMs: clock.now() + rules.redeliverMs * 2 ** number });
+    const again = (next: number): void => void this.#attempts.set(subject, { what, tokens, number: next, notBeforeMs: clock.now() + waitMs(rules.redeliverMs, number) });
     try {
       await send(number);
       again(number + 1);
@@ -110,6 +120,9 @@ export class Deliveries {
     }
   }
 }
+
+/** Between attempt `number`, from 0, and the next. */
+export const waitMs = (firstMs: number, number: number): number => firstMs * 2 ** Math.min(number, MAX_DOUBLINGS);
 
 /** The total of a last payment: never below what the contract has counted already. */
 export const lastTotal = ({ maxTokens, child }: LedgerAccount): bigint => child !== null && child.tokens > maxTokens ? child.tokens : maxTokens;

@@ -21,6 +21,7 @@ import { DEFAULT_RULES } from './context.ts';
 import type { PaidContext, PaidRules } from './context.ts';
 import { isEnded, ownClient, ownWorker, PaidClient, PaidWorker, parseAddress, textOf } from './paid-peers.ts';
 import { statusOf } from './paid-status.ts';
+import { SignedNews } from './signed-news.ts';
 import type { PaidStatus } from './paid-status.ts';
 
 export type { AccountMoney, InstanceMoney, PaidStatus } from './paid-status.ts';
@@ -88,7 +89,7 @@ export function contextOf(options: PaidAccountsOptions, fail: (error: CocoonErro
   setMaxListeners(0, ending.signal);
   const context: PaidContext = {
     access, root, rootAddress, owner, signer, wallet, ledger, clock, log, fail,
-    rules: { ...DEFAULT_RULES, ...options.rules }, sleep: options.sleep ?? realSleep, ending: ending.signal,
+    rules: { ...DEFAULT_RULES, ...options.rules }, sleep: options.sleep ?? realSleep, signed: new SignedNews(), ending: ending.signal,
   };
   return { context, ending };
 }
@@ -202,8 +203,10 @@ class ContractAccounts implements PaidAccounts {
     if (refusal !== null) throw new RemoteError(NOT_READY, `proxy is not participating in this iteration: ${refusal}`);
     if (!this.#isActive(book)) throw new RemoteError(NOT_READY, 'proxy is not participating in this iteration');
     if (isEnded(account)) throw new RemoteError(NOT_READY, 'client is closing');
-    if (tokens < 0n || tokens > book.available(account)) throw new RemoteError(NOT_READY, BALANCE_TOO_LOW);
-    book.reserve(account, tokens);
+    const isCovered = tokens >= 0n && tokens <= book.available(account);
+    if (isCovered) book.reserve(account, tokens);
+    if (book.isPressed(account)) this.#books.hurry(book, account);
+    if (!isCovered) throw new RemoteError(NOT_READY, BALANCE_TOO_LOW);
     let isOpen = true;
     const end = (): void => {
       if (!isOpen) throw new CocoonError('E_INTERNAL', 'a reservation was ended twice');

@@ -99,6 +99,10 @@ export class PaidWorker implements WorkerAccount {
   isActive(): boolean {
     return this.#side.isActive() && this.account.child?.state !== STATE.closed;
   }
+
+  onSigned(listener: () => void): () => void {
+    return this.#side.context.signed.on(this.account, listener);
+  }
 }
 
 const paymentStatusOf = ({ context, account }: Side): PaymentStatus =>

@@ -34,10 +34,12 @@ const SIGNED_AT_ONCE = 128;
  * Signs what is committed and not signed yet, of these accounts. Each payment is on disk before it can be handed out. An account
  * with its last payment gets no other.
  */
-export async function signCommitted(context: Pick<PaidContext, 'signer' | 'wallet' | 'ledger'>, accounts: readonly LedgerAccount[]): Promise<void> {
+export async function signCommitted(context: Pick<PaidContext, 'signer' | 'wallet' | 'ledger' | 'signed'>, accounts: readonly LedgerAccount[]): Promise<void> {
   const due = accounts.filter(({ chainTokens, payment, finalPayment }) => finalPayment === null && chainTokens > (payment?.tokens ?? 0n));
   for (let at = 0; at < due.length; at += SIGNED_AT_ONCE) {
-    await context.ledger.sign(due.slice(at, at + SIGNED_AT_ONCE).map((account) => ({ account, payment: tokensPayment(context, regularKind(account), account.contract, account.chainTokens) })));
+    const batch = due.slice(at, at + SIGNED_AT_ONCE);
+    await context.ledger.sign(batch.map((account) => ({ account, payment: tokensPayment(context, regularKind(account), account.contract, account.chainTokens) })));
+    for (const account of batch) context.signed.tell(account);
   }
 }
 

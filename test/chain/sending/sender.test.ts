@@ -61,7 +61,7 @@ describe('createSender: send', () => {
     const record = await sender().send(intent('a'));
     const [file = ''] = readdirSync(folder);
     expect(seen[0]).toBe(file.replace('.done', ''));
-    expect(readdirSync(folder)).toEqual([file]);
+    expect(readdirSync(folder)).toEqual([file, 'newest.json']);
     expect(statSync(join(folder, file)).mode & 0o777).toBe(0o600);
     expect(statSync(folder).mode & 0o777).toBe(0o700);
     expect(JSON.parse(readFileSync(join(folder, file), 'utf8'))).toEqual(record);
@@ -267,6 +267,29 @@ describe('createSender: endpoints that lie, lag and limit', () => {
     chain.run(30);
     requireConfirmed(await sender().send(intent('a')));
     expect(paid()).toBe(1);
+  });
+
+  it('an endpoint that falls back behind what another process of this wallet has sent: waits until it shows that, and uses no number twice', async () => {
+    const script: EndpointScript = {};
+    const { chain, sender, paid } = await start(script);
+    chain.run(30);
+    requireConfirmed(await sender().send(intent('a')));
+    script.lagBlocks = 8; // the block before the transaction
+    const record = requireConfirmed(await sender().send(intent('b'), { timeoutMs: 20_000 }));
+    expect(lastAttempt(record)).toMatchObject({ seqno: 1, status: 'confirmed' });
+    expect(paid()).toBe(2);
+  });
+
+  it('an endpoint that stays behind: nothing is signed, and the error may pass', async () => {
+    const script: EndpointScript = {};
+    const { chain, sender, paid } = await start(script);
+    chain.run(30);
+    requireConfirmed(await sender().send(intent('a')));
+    const { lastBlock } = chain;
+    Object.defineProperty(script, 'lagBlocks', { get: () => chain.lastBlock - lastBlock + 8 });
+    await expect(sender().send(intent('b'), { timeoutMs: 500 })).rejects.toMatchObject({ code: 'E_CHAIN_STALE', retryable: true });
+    expect(paid()).toBe(1);
+    expect((await sender().records()).map(({ key }) => key)).toEqual(['a']);
   });
 
   it('one of two shows another balance: nothing is signed', async () => {
