@@ -1,4 +1,5 @@
-// The Engine port: what a node asks of an inference engine. Implemented by llama-engine.ts (llama.cpp in the process).
+// The Engine port: what a node asks of an inference engine. Implemented by engine/llama-engine.ts (llama.cpp in this process),
+// by engine/child-engine.ts (the same in a child process) and by backend/ (another server that speaks OpenAI's API).
 // Counts are the engine's own; text is valid UTF-16 in whole characters; stop strings never appear in it.
 import { EngineError } from '../core/errors.ts';
 
@@ -20,12 +21,54 @@ export interface EngineInfo {
   readonly threads: number;
   /** False when the model has no chat template: only text prompts are answered. */
   readonly chat: boolean;
+  /** What can be asked beside text. What is absent is refused by name. */
+  readonly features: EngineFeatures;
+  /** Type of the values in the KV cache, as `f16`; null where the engine does not say. */
+  readonly kvType: string | null;
+  /** What was asked for; `auto` leaves it to the engine. */
+  readonly flashAttention: 'auto' | 'on' | 'off';
 }
 
-export interface EngineMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
+export interface EngineFeatures {
+  /** Why tools cannot be used with this model; null when they can. */
+  readonly noTools: string | null;
+  /** Answers of a form: `json_object`, `json_schema` and grammars. */
+  readonly forms: boolean;
+  readonly logprobs: boolean;
+  readonly embeddings: boolean;
 }
+
+/** What a model wants called. `arguments` is JSON text of an object. */
+export interface EngineToolCall {
+  readonly name: string;
+  readonly arguments: string;
+}
+
+export type EngineMessage =
+  | { readonly role: 'system' | 'user'; readonly content: string }
+  | { readonly role: 'assistant'; readonly content: string; readonly toolCalls?: readonly EngineToolCall[] }
+  /** What a tool that the message before asked for has answered. */
+  | { readonly role: 'tool'; readonly content: string; readonly name?: string };
+
+/** A function that the model may ask for. `parameters` is a JSON schema. */
+export interface EngineTool {
+  readonly name: string;
+  readonly description?: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+export interface EngineTools {
+  readonly tools: readonly EngineTool[];
+  /** `required`: at least one call; a name: a call of that tool and nothing else. */
+  readonly choice: 'auto' | 'required' | { readonly name: string };
+  /** False: at most one call in an answer. */
+  readonly parallel: boolean;
+}
+
+/** The form that an answer must have. */
+export type EngineForm =
+  | { readonly kind: 'json' }
+  | { readonly kind: 'schema'; readonly schema: Readonly<Record<string, unknown>> };
 
 /** Variables of the model's chat template. */
 export interface TemplateVariables {
@@ -35,7 +78,7 @@ export interface TemplateVariables {
 
 export type EnginePrompt =
   /** Rendered by the model's own template. A last message of the assistant is continued. */
-  | { readonly kind: 'chat'; readonly messages: readonly EngineMessage[]; readonly template?: TemplateVariables }
+  | { readonly kind: 'chat'; readonly messages: readonly EngineMessage[]; readonly template?: TemplateVariables; readonly tools?: EngineTools }
   /** Evaluated as it is; the names of special tokens in it are special tokens. */
   | { readonly kind: 'text'; readonly text: string };
 
@@ -54,6 +97,10 @@ export interface EngineRequest {
   readonly frequencyPenalty?: number | undefined;
   /** -2 to 2, once for each token in the answer so far. Default 0. */
   readonly presencePenalty?: number | undefined;
+  /** Not together with tools. */
+  readonly form?: EngineForm | undefined;
+  /** Log probabilities of each token of the answer, and of this many of the likeliest ones beside it, 0 to 20. Default: none at all. */
+  readonly logprobs?: number | undefined;
   /** Shortest time between two pieces of text; what comes faster is joined. The first piece and the end do not wait. Default 0. */
   readonly pieceIntervalMs?: number | undefined;
 }
@@ -68,11 +115,36 @@ export interface EngineUsage {
 }
 
 /** `stop`: the model ended its answer, or a stop string came. `length`: maxTokens or the context is used up. `cancelled`: the signal. */
-export type EngineFinishReason = 'stop' | 'length' | 'cancelled';
+/** `tools`: the answer ended with calls. */
+export type EngineFinishReason = 'stop' | 'length' | 'tools' | 'cancelled';
+
+/** A token and the natural logarithm of its probability before temperature and penalties. */
+export interface EngineTokenProbability {
+  /** Its text; a part of a character is shown as U+FFFD. */
+  readonly token: string;
+  readonly logprob: number;
+}
+
+export interface EngineLogprob extends EngineTokenProbability {
+  /** The likeliest tokens, in descending order; as many as were asked for. */
+  readonly top: readonly EngineTokenProbability[];
+}
 
 export type EngineEvent =
-  | { readonly type: 'text'; readonly text: string }
+  /**
+   * `logprobs`: of the tokens that have come since the last event; their text may still be held back in part.
+   * `usage`: what was counted by now, where the engine says.
+   */
+  | { readonly type: 'text'; readonly text: string; readonly logprobs?: readonly EngineLogprob[]; readonly usage?: EngineUsage }
+  /** One call of a tool, whole. */
+  | { readonly type: 'call'; readonly call: EngineToolCall }
   | { readonly type: 'finish'; readonly reason: EngineFinishReason; readonly usage: EngineUsage };
+
+/** One vector for each input, in their order; tokens of all inputs together. */
+export interface EngineEmbeddings {
+  readonly vectors: readonly (readonly number[])[];
+  readonly promptTokens: number;
+}
 
 export interface Engine {
   info(): EngineInfo;
@@ -83,6 +155,16 @@ export interface Engine {
    * Aborting the signal, or leaving the loop, frees the sequence at once, also while nobody reads.
    */
   complete(request: EngineRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  /**
+   * Vectors of unit length for texts, at least one. Throws as `complete` does, ApiError where `features.embeddings` is false, and
+   * the signal's reason when it aborts.
+   */
+  embed(texts: readonly string[], signal: AbortSignal): Promise<EngineEmbeddings>;
+  /**
+   * Calls `changed` each time the engine stops being able to answer (false) and is able to again (true); at once with false when it
+   * is not now. Absent: it always is. Returns how to stop listening.
+   */
+  watch?(changed: (able: boolean) => void): () => void;
   /** Fails what is running and waiting, then frees the model. Idempotent. */
   close(): Promise<void>;
 }

@@ -164,7 +164,7 @@ async function stream(answer: HttpResponder, writer: AnswerWriter, events: Async
     if (event.type === 'text') {
       await answer.part(sseBytes(unsent + sseEvent(writer.text(event.text))));
       unsent = '';
-    } else if (reason !== undefined) {
+    } else if (event.type === 'finish' && reason !== undefined) {
       const usage = usageOf(event);
       const last = sseEvent(writer.finish(reason)) + (request.includeUsage ? sseEvent(writer.usage(usage)) : '');
       await answer.end(usage, sseBytes(unsent + last + sseEvent(DONE)));
@@ -179,7 +179,7 @@ async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncI
   for await (const event of events) {
     if (event.type === 'text') {
       pieces.push(event.text);
-    } else {
+    } else if (event.type === 'finish') {
       const usage = usageOf(event);
       const document = sseBytes(writer.whole(pieces.join(''), completedReason(event), usage));
       await answer.head(200, reasonPhrase(200), JSON_HEADERS);
@@ -240,5 +240,5 @@ function usageOf({ usage }: FinishEvent): UsageCounts {
 
 function completedReason({ reason }: FinishEvent): FinishReason {
   if (reason === 'cancelled') throw new NetworkError('E_CLOSED', 'engine cancelled the answer');
-  return reason;
+  return reason === 'tools' ? 'stop' : reason;
 }

@@ -27,6 +27,7 @@ function scriptedEngine(): Engine {
   const engine = createInstantEngine({ model: MODEL, sequences: SEQUENCES, pieces: (request) => Array.from({ length: wish(request)[0] ?? 1 }, (_, at) => ` ${at}`) });
   return {
     info: () => engine.info(),
+    embed: (texts, signal) => engine.embed(texts, signal),
     close: () => engine.close(),
     complete: (request, signal) => paced(engine.complete(request, signal), wish(request)[1] ?? 0, signal),
   };

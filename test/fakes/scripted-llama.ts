@@ -5,7 +5,6 @@ import type { LlamaRuntime, LlamaSampling, LlamaSequence } from '../../src/node/
 export interface ScriptedLlamaOptions {
   readonly sequences?: number;
   readonly contextSize?: number;
-  readonly prefillChunk?: number;
   /** What is generated after this prompt; ends the answer when it ends. */
   readonly answer: (prompt: string, sampling: LlamaSampling) => Iterable<string>;
   /** Throws instead of truncating, when it returns true. */
@@ -13,7 +12,7 @@ export interface ScriptedLlamaOptions {
 }
 
 export interface ScriptedLlama extends LlamaRuntime {
-  /** What was done, in order: "0 evaluate 4", "0 generate 2", "0 truncate 3". */
+  /** What was done, in order: "0 generate 2", "0 truncate 3". */
   readonly journal: string[];
   readonly states: readonly number[][];
   disposed: boolean;
@@ -23,7 +22,7 @@ const textOf = (tokens: readonly number[]): string => tokens.map((token) => Stri
 const tokensOf = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0) ?? 0);
 
 export function createScriptedLlama(options: ScriptedLlamaOptions): ScriptedLlama {
-  const { sequences = 1, contextSize = 100, prefillChunk = 8, answer } = options;
+  const { sequences = 1, contextSize = 100, answer } = options;
   const journal: string[] = [];
   const states: number[][] = Array.from({ length: sequences }, () => []);
 
@@ -35,25 +34,28 @@ export function createScriptedLlama(options: ScriptedLlamaOptions): ScriptedLlam
         const different = state().findIndex((token, index) => token !== tokens[index]);
         return different < 0 ? state().length : different;
       },
+      get length() {
+        return state().length;
+      },
       async truncate(length) {
         await turn();
         if (options.failTruncate?.(id, length) === true) throw new Error('truncate failed');
         if (length < state().length) journal.push(`${id} truncate ${length}`);
         state().length = Math.min(state().length, length);
+        return state().length;
       },
-      async evaluate(tokens) {
-        journal.push(`${id} evaluate ${tokens.length}`);
-        await turn();
-        state().push(...tokens);
-      },
-      async *generate(tokens, sampling) {
+      async *generate(tokens, sampling, signal) {
         journal.push(`${id} generate ${tokens.length}`);
         let next: readonly number[] = tokens;
+        let drawn = 0;
         for (const character of answer(textOf([...state(), ...tokens]), sampling)) {
           await turn();
+          if (signal.aborted) return;
           state().push(...next);
           const token = character.codePointAt(0) ?? 0;
-          yield { token };
+          yield { token, likely: sampling.logprobs === null ? null : { chosen: -0.5, top: [{ token, logprob: -0.5 }].slice(0, sampling.logprobs) } };
+          drawn += 1;
+          if (drawn >= sampling.maxTokens) return;
           next = [token];
         }
       },
@@ -64,13 +66,14 @@ export function createScriptedLlama(options: ScriptedLlamaOptions): ScriptedLlam
     journal,
     states,
     disposed: false,
-    info: { contextSize, backend: 'cpu', gpuLayers: 0, totalLayers: 1, devices: [], threads: 1, chat: true },
+    info: { contextSize, backend: 'cpu', gpuLayers: 0, totalLayers: 1, devices: [], threads: 1, chat: true, features: { noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: 'f16', flashAttention: 'auto' },
     sequences: states.map((_, id) => sequence(id)),
-    prefillChunk,
     longestToken: 2,
-    pause: () => undefined,
-    tokenizeText: tokensOf,
-    tokenizeChat: (messages) => tokensOf(messages.map(({ role, content }) => `${role[0]}:${content};`).join('')),
+    tokenize: (prompt) => (prompt.kind === 'text'
+      ? { tokens: tokensOf(prompt.text), toolFormat: null }
+      : { tokens: tokensOf(prompt.messages.map(({ role, content }) => `${role[0]}:${content};`).join('')), toolFormat: prompt.tools === undefined ? null : 'hermes' }),
+    checkGrammar: () => undefined,
+    embed: async (texts) => ({ vectors: texts.map((text) => [text.length, 0]), promptTokens: texts.join('').length }),
     detokenize: (tokens) => textOf(tokens),
     async dispose() {
       this.disposed = true;

@@ -1,39 +1,42 @@
-// Which queued tokens make up the next batch. llama.cpp evaluates sequences of a batch together only where their ids
-// ascend one by one, so batches are ordered by id; and one token of each running answer goes before any prompt.
+// Which waiting tokens make up the next batch. llama.cpp evaluates sequences of a batch together only where their ids ascend one
+// by one, so batches are ordered by id. One token of each running answer goes before any prompt, and while answers run, prompts
+// get no more of a batch than answers can be held up for; among prompts the shortest goes first, unless one has waited long.
 
-/** A queued evaluation as node-llama-cpp hands it over; the sequence id travels in `evaluationPriority`. */
 export interface BatchItem {
-  readonly tokens: readonly unknown[];
-  readonly evaluationPriority: number;
+  /** Position of the sequence in the context. */
+  readonly id: number;
+  /** Tokens that wait to be evaluated. */
+  readonly left: number;
+  /** True for the next token of a running answer, false for a prompt. */
+  readonly answering: boolean;
+  /** Batches that the item has waited for without getting anything. */
+  readonly waited: number;
 }
 
 export interface BatchShare<Item> {
   readonly item: Item;
-  /** Tokens to take from the front of the item. */
-  readonly processAmount: number;
+  /** Tokens to take from the front of the item, at least 1. */
+  readonly amount: number;
 }
+
+/** A prompt that has waited for one more batch counts as this many tokens shorter. */
+const AGING = 64;
 
 /**
- * Shares `size` token slots: first one token for each item in the order of ids, then the rest evenly over those that have more.
+ * Shares `size` token slots. `promptShare` of them at most are for prompts while there are answers, all that is left otherwise.
  * Items that get none wait for the next batch.
  */
-export function shareBatch<Item extends BatchItem>(items: readonly Item[], size: number): BatchShare<Item>[] {
-  const ordered = items.toSorted((a, b) => a.evaluationPriority - b.evaluationPriority).slice(0, size);
-  let left = size - ordered.length;
-  const amounts = ordered.map(() => 1);
-  let hungry = ordered.map((_, index) => index).filter((index) => wanted(ordered, amounts, index) > 0);
-  while (left > 0 && hungry.length > 0) {
-    const share = Math.max(1, Math.floor(left / hungry.length));
-    for (const index of hungry) {
-      const extra = Math.min(share, left, wanted(ordered, amounts, index));
-      amounts[index] = (amounts[index] ?? 0) + extra;
-      left -= extra;
-    }
-    hungry = hungry.filter((index) => wanted(ordered, amounts, index) > 0);
+export function shareBatch<Item extends BatchItem>(items: readonly Item[], size: number, promptShare: number): BatchShare<Item>[] {
+  const answers = items.filter(({ answering }) => answering).toSorted((a, b) => b.waited - a.waited).slice(0, size);
+  const shares: BatchShare<Item>[] = answers.map((item) => ({ item, amount: 1 }));
+  const room = size - answers.length;
+  let left = answers.length === 0 ? room : Math.min(room, promptShare);
+  const rank = ({ left: tokens, waited }: Item): number => tokens - AGING * waited;
+  for (const item of items.filter(({ answering }) => !answering).toSorted((a, b) => rank(a) - rank(b))) {
+    const amount = Math.min(left, item.left);
+    if (amount === 0) break;
+    shares.push({ item, amount });
+    left -= amount;
   }
-  return ordered.map((item, index) => ({ item, processAmount: amounts[index] ?? 1 }));
-}
-
-function wanted(items: readonly BatchItem[], amounts: readonly number[], index: number): number {
-  return (items[index]?.tokens.length ?? 0) - (amounts[index] ?? 0);
+  return shares.toSorted((a, b) => a.item.id - b.item.id);
 }

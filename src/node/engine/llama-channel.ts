@@ -1,11 +1,13 @@
 // The way from a generating sequence to the reader of its events. Text that comes faster than its reader wants, or takes it,
 // is joined; a reader that does not come at all stops the generation at a bound. The generating side never waits for longer
 // than its signal.
-import type { EngineEvent } from '../engine.ts';
+import type { EngineEvent, EngineLogprob, EngineToolCall, EngineUsage } from '../engine.ts';
 
 export interface EventChannel {
-  /** Adds text for the reader. Resolves when there is room for more, or as soon as the signal aborts. */
-  text(piece: string): Promise<void> | undefined;
+  /** Adds text for the reader, and what was counted by now. Resolves when there is room for more, or as soon as the signal aborts. */
+  text(piece: string, usage?: EngineUsage, logprobs?: readonly EngineLogprob[]): Promise<void> | undefined;
+  /** Adds a call; it comes behind the text before it. */
+  call(call: EngineToolCall): void;
   /** Adds the last event. */
   finish(event: EngineEvent): void;
   /** Ends with an error: the reader gets the text before it, then the error. */
@@ -23,39 +25,41 @@ export interface EventChannelOptions {
 
 export function createEventChannel({ bound, intervalMs = 0 }: EventChannelOptions, signal: AbortSignal): EventChannel {
   let unread = '';
+  let counted: EngineUsage | undefined;
+  let logprobs: EngineLogprob[] = [];
+  let calls: EngineToolCall[] = [];
   let end: { readonly event: EngineEvent } | { readonly error: unknown } | undefined;
   let dueMs = Number.NEGATIVE_INFINITY;
   let wakeReader: (() => void) | undefined;
   let wakeWriter: (() => void) | undefined;
-  let wakeScheduled = false;
   let timer: NodeJS.Timeout | undefined;
 
   const wake = (): void => {
-    wakeScheduled = false;
     clearTimeout(timer);
+    timer = undefined;
     wakeReader?.();
     wakeReader = undefined;
   };
-  /**
-   * Wakes the reader when its piece is due. A piece that is due already waits for two turns of the event loop: the first gives
-   * llama.cpp its next batch, and what the reader does with the text, down to the socket, is then done while that is computed.
-   */
+  /** Wakes the reader when its piece is due. Text comes while the next batch is computed, so what the reader does with it costs nothing. */
   const wakeWhenDue = (): void => {
-    if (wakeScheduled || wakeReader === undefined) return;
-    wakeScheduled = true;
+    if (timer !== undefined || wakeReader === undefined) return;
     const waitMs = dueMs - performance.now();
     if (waitMs > 0) timer = setTimeout(wake, waitMs);
-    else setImmediate(() => setImmediate(wake));
+    else wake();
   };
   const resume = (): void => {
     wakeWriter?.();
     wakeWriter = undefined;
   };
+  const hasUnread = (): boolean => unread !== '' || logprobs.length > 0;
   const isReady = (): boolean => unread.length >= bound || end !== undefined || performance.now() >= dueMs;
 
   return {
-    text(piece) {
+    text(piece, usage, more = []) {
+      if (piece === '' && more.length === 0) return undefined;
       unread += piece;
+      counted = usage ?? counted;
+      logprobs.push(...more);
       if (unread.length < bound) wakeWhenDue();
       else wake();
       if (unread.length < bound || signal.aborted) return undefined;
@@ -68,6 +72,10 @@ export function createEventChannel({ bound, intervalMs = 0 }: EventChannelOption
         signal.addEventListener('abort', done);
       });
     },
+    call(call) {
+      calls.push(call);
+      wake();
+    },
     finish(event) {
       end = { event };
       wake();
@@ -78,12 +86,17 @@ export function createEventChannel({ bound, intervalMs = 0 }: EventChannelOption
     },
     async *events() {
       for (;;) {
-        if (unread !== '' && isReady()) {
-          const text = unread;
+        const call = calls[0];
+        if (hasUnread() && (isReady() || call !== undefined)) {
+          const event = { type: 'text', text: unread, ...(counted !== undefined && { usage: counted }), ...(logprobs.length > 0 && { logprobs }) } as const;
           unread = '';
+          logprobs = [];
           dueMs = performance.now() + intervalMs;
           resume();
-          yield { type: 'text', text };
+          yield event;
+        } else if (call !== undefined) {
+          calls = calls.slice(1);
+          yield { type: 'call', call };
         } else if (end !== undefined) {
           if ('error' in end) throw end.error;
           yield end.event;
@@ -91,7 +104,7 @@ export function createEventChannel({ bound, intervalMs = 0 }: EventChannelOption
         } else {
           await new Promise<void>((resolve) => {
             wakeReader = resolve;
-            if (unread !== '') wakeWhenDue();
+            if (hasUnread()) wakeWhenDue();
           });
         }
       }

@@ -3,15 +3,27 @@
 // of the GPU or of the context than was asked for.
 import { access } from 'node:fs/promises';
 import { format } from 'node:util';
+import { abortError } from '../../core/deadline.ts';
 import { CocoonError, EngineError, NotFoundError } from '../../core/errors.ts';
 import { badRequest } from '../../openai/errors.ts';
-import { shareBatch } from './llama-batch.ts';
-import { createGate } from './llama-gate.ts';
+import { ContextLengthError } from '../engine.ts';
+import { tokenizeChat } from './llama-chat.ts';
+import { createLlamaLoop } from './llama-loop.ts';
+import { nativeGrammarState, nativeParts, nativeTemplate } from './llama-native.ts';
 import { createLlamaScheduler } from './llama-scheduler.ts';
+import { toolFormatOf } from './tool-format.ts';
 import type { Log } from '../../core/log.ts';
-import type { Engine, EngineBackend, EngineMessage, TemplateVariables } from '../engine.ts';
-import type { Gate } from './llama-gate.ts';
-import type { LlamaRuntime, LlamaSampling, LlamaSequence } from './llama-runtime.ts';
+import type { Engine, EngineBackend, EngineEmbeddings, EngineFeatures, EnginePrompt } from '../engine.ts';
+import type { ChatModel } from './llama-chat.ts';
+import type { LlamaRuntime, LlamaSampling, TokenizedPrompt } from './llama-runtime.ts';
+import type { ToolFormat } from './tool-format.ts';
+
+/** Types of the KV cache that are offered; all but the first three need flash attention. */
+export const KV_TYPES = ['f16', 'f32', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'] as const;
+export type KvType = (typeof KV_TYPES)[number];
+const PLAIN_KV_TYPES: readonly KvType[] = ['f16', 'f32', 'bf16'];
+
+export type GpuChoice = 'off' | 'auto' | 'cuda' | 'vulkan' | 'metal';
 
 export interface LlamaEngineOptions {
   /** Path of a GGUF file. */
@@ -19,15 +31,25 @@ export interface LlamaEngineOptions {
   /** Base name under which it is served; default: the name in the file. */
   readonly model?: string;
   /** `off`: CPU only. `auto`: a GPU where there is a working one. Another value: that backend or an error. */
-  readonly gpu: 'off' | 'auto' | 'cuda' | 'vulkan' | 'metal';
+  readonly gpu: GpuChoice;
   /** Layers on the GPU; `auto` (default): as many as fit. A number or `all` is a demand. */
   readonly gpuLayers?: number | 'auto' | 'all';
+  /** True: what is demanded of a GPU and cannot be had is warned of, and the CPU takes its place. Default false: it is refused. */
+  readonly allowCpu?: boolean;
   /** Tokens of prompt and answer of one request. Default: as many as fit, up to what the model was trained with. */
   readonly contextSize?: number;
   /** Requests worked on at the same time. */
   readonly parallel: number;
   /** CPU threads of the native part. */
   readonly threads: number;
+  /** Default `auto`: where model and backend have it. */
+  readonly flashAttention?: 'auto' | 'on' | 'off';
+  /** Default `f16`. */
+  readonly kvType?: KvType;
+  /** True: an answer goes on in a full context, which forgets. Default false: it ends there. */
+  readonly contextShift?: boolean;
+  /** True: embeddings also from a model that was not made for them. Default: from those only that were. */
+  readonly embeddings?: boolean;
   /** Requests that may wait for a sequence. Default: 4 for each sequence. */
   readonly queueLimit?: number;
   /** Whether the evaluation of a prompt's beginning is kept for later requests. Default true. */
@@ -45,18 +67,15 @@ type LlamaModule = Awaited<ReturnType<typeof importLibrary>>;
 type Llama = Awaited<ReturnType<LlamaModule['getLlama']>>;
 type LlamaModel = Awaited<ReturnType<Llama['loadModel']>>;
 type LlamaContext = Awaited<ReturnType<LlamaModel['createContext']>>;
-type LlamaContextSequence = ReturnType<LlamaContext['getSequence']>;
+type LlamaEmbeddingContext = Awaited<ReturnType<LlamaModel['createEmbeddingContext']>>;
 type Token = ReturnType<LlamaModel['tokenize']>[number];
-type EvaluateOptions = NonNullable<Parameters<LlamaContextSequence['evaluateWithMetadata']>[2]>;
-type EvaluationPriority = NonNullable<EvaluateOptions['evaluationPriority']>;
-type JinjaTemplateChatWrapper = InstanceType<LlamaModule['JinjaTemplateChatWrapper']>;
 
 /** Tokens of a batch of llama.cpp. */
 const BATCH_SIZE = 512;
-/** Tokens between two looks at the abort signal while a prompt is evaluated on the CPU; a GPU takes a whole batch in less time. */
-const CPU_PREFILL_CHUNK = 128;
-/** Tokens of an answer that the frequency and presence penalties look back at. */
-const MAX_PENALTY_TOKENS = 4096;
+/** Tokens of one text of which an embedding is made, unless the context is set. */
+const EMBEDDING_CONTEXT = 2048;
+/** GGUF: a token that controls (llama.cpp's vocabulary types). */
+const CONTROL_TOKEN = 3;
 
 /** Loads a model. Throws NotFoundError without the file, EngineError when it cannot run as asked. */
 export async function loadLlamaEngine(options: LlamaEngineOptions): Promise<Engine> {
@@ -68,11 +87,13 @@ export async function loadLlamaEngine(options: LlamaEngineOptions): Promise<Engi
     const library = await importLibrary();
     llama = await startLlama(library, options);
     const model = await loadModel(llama, options);
-    const context = await createContext(model, options);
-    const runtime = await createRuntime(library, llama, model, context, options);
+    const embeddings = await createEmbeddings(model, options);
+    const context = await createContext(library, model, options);
+    const runtime = await createRuntime(library, llama, model, context, embeddings, options);
     return createLlamaScheduler(runtime, {
       model: options.model ?? model.fileInfo.metadata.general.name ?? model.filename ?? 'model',
       queueLimit: options.queueLimit ?? 4 * options.parallel,
+      contextShift: options.contextShift ?? false,
       log: options.log,
     });
   } catch (cause) {
@@ -82,21 +103,26 @@ export async function loadLlamaEngine(options: LlamaEngineOptions): Promise<Engi
   }
 }
 
-async function startLlama({ getLlama, LlamaLogLevel: level }: LlamaModule, { gpu, threads, log }: LlamaEngineOptions): Promise<Llama> {
+async function startLlama({ getLlama, LlamaLogLevel: level }: LlamaModule, { gpu, threads, log, allowCpu = false }: LlamaEngineOptions): Promise<Llama> {
+  const start = (choice: GpuChoice): Promise<Llama> => withConsoleLogged(log, () => getLlama({
+    build: 'never',
+    skipDownload: true,
+    progressLogs: false,
+    debug: false,
+    gpu: choice === 'off' ? false : choice,
+    maxThreads: threads,
+    logLevel: level.warn,
+    logger: (severity, message) => logNative(log, severity, message),
+  }));
   try {
-    return await withConsoleLogged(log, () => getLlama({
-      build: 'never',
-      skipDownload: true,
-      progressLogs: false,
-      debug: false,
-      gpu: gpu === 'off' ? false : gpu,
-      maxThreads: threads,
-      logLevel: level.warn,
-      logger: (severity, message) => logNative(log, severity, message),
-    }));
+    return await start(gpu);
   } catch (cause) {
+    if (allowCpu && gpu !== 'off') {
+      log.warn(`no working llama.cpp binary for gpu '${gpu}' on this machine, the CPU takes its place`);
+      return start('off');
+    }
     throw new EngineError('E_ENGINE', `engine has no working llama.cpp binary for gpu '${gpu}' on this machine`, {
-      cause, hint: 'the log says why each binary failed; the CPU alone is gpu off',
+      cause, hint: 'the log says why each binary failed; --allow-cpu starts all the same, --gpu off asks for the CPU',
     });
   }
 }
@@ -115,32 +141,44 @@ async function withConsoleLogged<T>(log: Log, work: () => Promise<T>): Promise<T
 }
 
 async function loadModel(llama: Llama, options: LlamaEngineOptions): Promise<LlamaModel> {
-  const { gpuLayers = 'auto', onProgress } = options;
+  const { gpu, gpuLayers = 'auto', onProgress, log } = options;
   const asked = gpuLayers === 'all' ? 'max' : gpuLayers;
   const model = await llama.loadModel({
     modelPath: options.modelPath,
     gpuLayers: llama.gpu === false ? 0 : asked,
-    ...(onProgress === undefined ? {} : { onLoadProgress: guarded(onProgress, options.log) }),
+    ...(onProgress === undefined ? {} : { onLoadProgress: guarded(onProgress, log) }),
     ...(options.signal === undefined ? {} : { loadSignal: options.signal }),
   });
-  const demanded = gpuLayers === 'all' ? model.fileInsights.totalLayers : gpuLayers;
-  if (demanded !== 'auto' && model.gpuLayers < Math.min(demanded, model.fileInsights.totalLayers)) {
-    throw new EngineError('E_ENGINE', `engine has ${model.gpuLayers} layers on the GPU, expected ${demanded}`, {
-      hint: 'ask for fewer layers or for gpuLayers auto, or free GPU memory',
-    });
+  const { totalLayers } = model.fileInsights;
+  const named = gpu === 'off' || gpu === 'auto' ? 0 : 1;
+  const demanded = gpuLayers === 'all' ? totalLayers : gpuLayers === 'auto' ? named : Math.min(gpuLayers, totalLayers);
+  if (model.gpuLayers < demanded) {
+    const message = `engine has ${model.gpuLayers} of ${totalLayers} layers on the GPU, expected ${demanded}`;
+    if (options.allowCpu !== true) {
+      throw new EngineError('E_ENGINE', message, { hint: 'ask for fewer layers, free GPU memory, or accept it with --allow-cpu' });
+    }
+    log.warn(`${message}; the CPU works the others`);
   }
   return model;
 }
 
-async function createContext(model: LlamaModel, options: LlamaEngineOptions): Promise<LlamaContext> {
+async function createContext({ GgmlType }: LlamaModule, model: LlamaModel, options: LlamaEngineOptions): Promise<LlamaContext> {
+  const { kvType = 'f16', flashAttention = 'auto' } = options;
+  const needsFlash = !PLAIN_KV_TYPES.includes(kvType);
+  if (needsFlash && flashAttention === 'off') {
+    throw new EngineError('E_ENGINE', `a KV cache of type ${kvType} needs flash attention`, { hint: 'use --flash-attention on, or --kv-type f16' });
+  }
+  const cache = GgmlType[kvType.toUpperCase() as keyof typeof GgmlType];
   const context = await model.createContext({
     contextSize: options.contextSize ?? 'auto',
     sequences: options.parallel,
     batchSize: BATCH_SIZE,
     threads: options.threads,
+    flashAttention: needsFlash || flashAttention === 'on' ? true : flashAttention === 'off' ? false : 'auto',
+    experimentalKvCacheKeyType: cache,
+    experimentalKvCacheValueType: cache,
     // Models with a sliding window could otherwise not be cut back to a common prefix.
     swaFullCache: true,
-    batching: { itemPrioritizationStrategy: ({ items, size }) => shareBatch(items, size) },
     ...(options.contextSize === undefined ? {} : { failedCreationRemedy: false as const }),
     ...(options.signal === undefined ? {} : { createSignal: options.signal }),
   });
@@ -151,122 +189,146 @@ async function createContext(model: LlamaModel, options: LlamaEngineOptions): Pr
 }
 
 async function createRuntime(
-  library: LlamaModule, llama: Llama, model: LlamaModel, context: LlamaContext, options: LlamaEngineOptions,
+  library: LlamaModule, llama: Llama, model: LlamaModel, context: LlamaContext, embeddings: Embeddings | null, options: LlamaEngineOptions,
 ): Promise<LlamaRuntime> {
   const backend: EngineBackend = llama.gpu === false ? 'cpu' : llama.gpu;
   const template = model.fileInfo.metadata.tokenizer?.chat_template;
-  const gate = createGate();
-  const renderChat = template === undefined ? undefined : chatRenderer(library, template);
+  const toolFormat = template === undefined ? null : toolFormatOf(template);
+  const native = nativeParts(context, model, llama);
+  const grammars = createGrammars(library, llama, model);
+  const { isRecurrent, isHybrid, totalLayers } = model.fileInsights;
+  const loop = createLlamaLoop({
+    batches: native.batches,
+    sampler: (sampling: LlamaSampling) => native.sampler(sampling, sampling.grammar === null ? null : grammars.state(sampling.grammar)),
+    isEnd: (token) => model.isEogToken(token as Token),
+    sequences: options.parallel,
+    contextSize: context.contextSize,
+    batchSize: BATCH_SIZE,
+    canCut: !isRecurrent && !isHybrid,
+    reusePrefix: options.reusePrefix ?? true,
+  });
+  const features: EngineFeatures = {
+    noTools: template === undefined ? 'the model has no chat template'
+      : toolFormat === null ? 'the chat template of the model has no tools, or in no way that is known here' : null,
+    forms: true, logprobs: true, embeddings: embeddings !== null,
+  };
   return {
     info: {
-      contextSize: context.contextSize,
-      backend,
-      gpuLayers: model.gpuLayers,
-      totalLayers: model.fileInsights.totalLayers,
+      contextSize: context.contextSize, backend, gpuLayers: model.gpuLayers, totalLayers,
       devices: backend === 'cpu' ? [] : await llama.getGpuDeviceNames(),
-      threads: context.idealThreads,
-      chat: renderChat !== undefined,
+      threads: context.idealThreads, chat: template !== undefined, features,
+      kvType: options.kvType ?? 'f16', flashAttention: options.flashAttention ?? 'auto',
     },
-    sequences: Array.from({ length: options.parallel }, (_, id) =>
-      adaptSequence(context.getSequence(), id, gate, { reusePrefix: options.reusePrefix ?? true })),
-    pause: () => gate.pause(),
-    prefillChunk: backend === 'cpu' ? CPU_PREFILL_CHUNK : BATCH_SIZE,
+    sequences: loop.sequences,
     longestToken: longestToken(model),
-    tokenizeText: (text) => withBos(model, model.tokenize(text, true)),
-    tokenizeChat(messages, variables) {
-      if (renderChat === undefined) {
-        throw badRequest('the model has no chat template, only /v1/completions', { param: 'messages', code: 'unsupported_value' });
-      }
-      return withBos(model, renderChat(messages, variables).tokenize(model.tokenizer));
+    tokenize: tokenizer(llama, model, template, toolFormat),
+    detokenize: (tokens, previous, special = false) => model.detokenize(asTokens(tokens), special, asTokens(previous)),
+    checkGrammar: (grammar) => grammars.check(grammar),
+    embed: (texts, signal) => {
+      if (embeddings === null) throw new EngineError('E_ENGINE', 'engine makes no embeddings');
+      return embeddings.embed(texts, signal);
     },
-    detokenize: (tokens, previous) => model.detokenize(asTokens(tokens), false, asTokens(previous)),
-    dispose: () => llama.dispose(),
+    async dispose() {
+      await loop.close();
+      // One by one, and by name: the library holds them weakly, and waits for ever for one that was collected.
+      await embeddings?.dispose();
+      await context.dispose();
+      await model.dispose();
+      await llama.dispose();
+    },
   };
 }
 
-type RenderedChat = ReturnType<JinjaTemplateChatWrapper['generateContextState']>['contextText'];
-
-/**
- * Renders chats in the model's Jinja template. Only the template's own text can hold special tokens: what users write is
- * tokenized as plain text, so it cannot end its message or begin another.
- */
-function chatRenderer(
-  { JinjaTemplateChatWrapper: Wrapper }: LlamaModule, template: string,
-): (messages: readonly EngineMessage[], variables: TemplateVariables) => RenderedChat {
-  const wrappers = new Map<string, JinjaTemplateChatWrapper>();
-  const wrapperFor = ({ enableThinking, reasoningEffort }: TemplateVariables): JinjaTemplateChatWrapper => {
-    const key = JSON.stringify([enableThinking, reasoningEffort]);
-    const known = wrappers.get(key);
-    if (known !== undefined) return known;
-    const wrapper = new Wrapper({
-      template,
-      reasoning: enableThinking ?? null,
-      functionCallMessageTemplate: 'noJinja',
-      joinAdjacentMessagesOfTheSameType: false,
-      trimLeadingWhitespaceInResponses: false,
-      additionalRenderParameters: {
-        add_generation_prompt: true,
-        ...(reasoningEffort === undefined ? {} : { reasoning_effort: reasoningEffort }),
-      },
-    });
-    wrappers.set(key, wrapper);
-    return wrapper;
+function tokenizer(llama: Llama, model: LlamaModel, template: string | undefined, toolFormat: ToolFormat | null): (prompt: EnginePrompt) => TokenizedPrompt {
+  const { bosString, eosString } = model.tokens;
+  const parsed = template === undefined ? null : nativeTemplate(llama, template);
+  const chat: ChatModel | null = parsed === null ? null : {
+    render: (variables) => parsed.render(variables),
+    tokenize: (text, special) => (text === '' ? [] : model.tokenize(text, special, 'trimLeadingSpace')),
+    specials: controlTexts(model),
+    bosText: bosString ?? '', eosText: eosString ?? '',
   };
-  return (messages, variables) => {
-    const chatHistory = messages.map(({ role, content }) =>
-      (role === 'assistant' ? { type: 'model' as const, response: [content] } : { type: role, text: content }));
-    try {
-      return wrapperFor(variables).generateContextState({ chatHistory }).contextText;
-    } catch (cause) {
-      throw badRequest('the chat template of the model cannot render these messages', { param: 'messages', code: 'invalid_value', cause });
+  return (prompt) => {
+    if (prompt.kind === 'text') return { tokens: withBos(model, model.tokenize(prompt.text, true)), toolFormat: null };
+    if (chat === null) throw badRequest('the model has no chat template, only /v1/completions', { param: 'messages', code: 'unsupported_value' });
+    return { tokens: withBos(model, tokenizeChat(chat, prompt)), toolFormat: prompt.tools === undefined ? null : toolFormat };
+  };
+}
+
+/** Grammars that were used lately: a client asks with the same schema again and again. */
+function createGrammars({ LlamaGrammar, LlamaGrammarEvaluationState }: LlamaModule, llama: Llama, model: LlamaModel) {
+  const CACHED = 32;
+  const known = new Map<string, InstanceType<typeof LlamaGrammar>>();
+  const get = (grammar: string): InstanceType<typeof LlamaGrammar> => {
+    const found = known.get(grammar) ?? new LlamaGrammar(llama, { grammar });
+    known.delete(grammar);
+    known.set(grammar, found);
+    for (const oldest of known.keys()) {
+      if (known.size <= CACHED) break;
+      known.delete(oldest);
     }
+    return found;
   };
-}
-
-function adaptSequence(
-  sequence: LlamaContextSequence, id: number, gate: Gate, { reusePrefix }: { readonly reusePrefix: boolean },
-): LlamaSequence {
-  // The library's type allows 1 to 5, its code any number; the batches are ordered by it.
-  const evaluationPriority = id as EvaluationPriority;
   return {
-    id,
-    reusableTokens(tokens) {
-      if (!reusePrefix) return 0;
-      const { firstDifferentIndex } = sequence.compareContextTokens(asTokens(tokens));
-      if (!sequence.needsCheckpoints) return firstDifferentIndex;
-      // A recurrent state cannot be cut back: it is of use only where the prompt goes on from its very end.
-      return firstDifferentIndex === sequence.nextTokenIndex && firstDifferentIndex < tokens.length ? firstDifferentIndex : 0;
+    check(grammar: string): void {
+      try {
+        get(grammar);
+      } catch (cause) {
+        throw badRequest('the form of the answer in request cannot be made a grammar', { param: 'response_format', code: 'invalid_schema', cause });
+      }
     },
-    async truncate(length) {
-      if (length >= sequence.nextTokenIndex) return;
-      await gate.exclusive(() => sequence.eraseContextTokenRanges([{ start: length, end: sequence.nextTokenIndex }]));
-    },
-    evaluate: (tokens) => sequence.evaluateWithoutGeneratingNewTokens(asTokens(tokens), { evaluationPriority }),
-    generate: (tokens, sampling) => generate(sequence, tokens, sampling, evaluationPriority),
+    state: (grammar: string): object => nativeGrammarState(new LlamaGrammarEvaluationState({ model, grammar: get(grammar) })),
   };
 }
 
-function generate(
-  sequence: LlamaContextSequence, tokens: readonly number[], sampling: LlamaSampling, evaluationPriority: EvaluationPriority,
-): AsyncGenerator<{ readonly token: number }, void, void> {
-  const { temperature, topP, seed, frequencyPenalty, presencePenalty } = sampling;
-  const options: EvaluateOptions = { temperature, topP, topK: 0, minP: 0, seed, evaluationPriority };
-  if (frequencyPenalty === 0 && presencePenalty === 0) return sequence.evaluateWithMetadata(asTokens(tokens), {}, options);
-  const answer: Token[] = [];
-  const repeatPenalty = {
-    punishTokens: () => answer.slice(-MAX_PENALTY_TOKENS), maxPunishTokens: MAX_PENALTY_TOKENS, penalty: 1, frequencyPenalty, presencePenalty,
-  };
-  return recorded(sequence.evaluateWithMetadata(asTokens(tokens), {}, { ...options, repeatPenalty }), answer);
+interface Embeddings {
+  embed(texts: readonly string[], signal: AbortSignal): Promise<EngineEmbeddings>;
+  dispose(): Promise<void>;
 }
 
-/** Passes tokens on and adds each to `answer` before the next one is drawn. */
-async function* recorded<Item extends { readonly token: Token }>(
-  source: AsyncGenerator<Item, void, void>, answer: Token[],
-): AsyncGenerator<Item, void, void> {
-  for await (const item of source) {
-    answer.push(item.token);
-    yield item;
+/** A context of its own for embeddings: of models that say how they pool, or on demand. */
+async function createEmbeddings(model: LlamaModel, options: LlamaEngineOptions): Promise<Embeddings | null> {
+  const wanted = options.embeddings ?? poolsEmbeddings(model);
+  if (!wanted) return null;
+  const contextSize = Math.min(options.contextSize ?? EMBEDDING_CONTEXT, model.trainContextSize);
+  const context = await model.createEmbeddingContext({
+    contextSize, batchSize: contextSize, threads: options.threads, ...(options.signal !== undefined && { createSignal: options.signal }),
+  });
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    embed(texts, signal) {
+      const turn = last.then(() => embedAll(context, contextSize, texts, signal));
+      last = turn.catch(() => undefined);
+      return turn;
+    },
+    async dispose() {
+      await last;
+      await context.dispose();
+    },
+  };
+}
+
+async function embedAll(context: LlamaEmbeddingContext, contextSize: number, texts: readonly string[], signal: AbortSignal): Promise<EngineEmbeddings> {
+  const vectors: number[][] = [];
+  let promptTokens = 0;
+  for (const text of texts) {
+    if (signal.aborted) throw abortError(signal);
+    const length = context.calculateInputLength(text);
+    if (length >= contextSize) throw new ContextLengthError(length, contextSize);
+    if (length === 0) throw badRequest('an input is empty, expected at least one token', { param: 'input', code: 'invalid_value' });
+    const { vector } = await context.getEmbeddingFor(text);
+    const norm = Math.hypot(...vector);
+    vectors.push(vector.map((value) => (norm === 0 ? 0 : value / norm)));
+    promptTokens += length;
   }
+  return { vectors, promptTokens };
+}
+
+/** True for models whose file says how the states of tokens become one vector: by mean, first or last token. */
+function poolsEmbeddings({ fileInfo: { metadata } }: LlamaModel): boolean {
+  const architecture = Reflect.get(metadata, metadata.general.architecture) as unknown;
+  const pooling: unknown = typeof architecture === 'object' && architecture !== null ? Reflect.get(architecture, 'pooling_type') : undefined;
+  return typeof pooling === 'number' && pooling >= 1 && pooling <= 3;
 }
 
 function withBos(model: LlamaModel, tokens: readonly number[]): number[] {
@@ -278,6 +340,11 @@ function longestToken(model: LlamaModel): number {
   let longest = 1;
   for (const token of model.fileInfo.metadata.tokenizer?.ggml?.tokens ?? []) longest = Math.max(longest, token.length);
   return longest;
+}
+
+function controlTexts(model: LlamaModel): string[] {
+  const { tokens = [], token_type: types = [] } = model.fileInfo.metadata.tokenizer?.ggml ?? {};
+  return tokens.filter((_, index) => types[index] === CONTROL_TOKEN);
 }
 
 /** The library's token type is a number with a brand. */

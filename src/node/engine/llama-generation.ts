@@ -1,16 +1,17 @@
-// One answer on one sequence: reuse of the evaluated prefix, prompt in chunks, tokens to text until a reason to finish.
-// The signal is looked at between chunks and tokens: llama.cpp cannot be interrupted within one.
+// One answer on one sequence: reuse of the evaluated prefix, tokens to text, calls of tools and probabilities until a reason to
+// finish. What is held back, because it may become a stop string, a call or a whole character, is counted but not sent.
 import { EngineStoppedError } from '../engine.ts';
+import { createToolCallReader } from './tool-format.ts';
 import { createStopMatcher, createTextAssembler } from './llama-text.ts';
-import type { EngineEvent, EngineFinishReason, EngineRequest, EngineUsage } from '../engine.ts';
+import type { EngineEvent, EngineFinishReason, EngineLogprob, EngineRequest, EngineToolCall, EngineUsage } from '../engine.ts';
 import type { EventChannel } from './llama-channel.ts';
-import type { LlamaRuntime, LlamaSampling, LlamaSequence } from './llama-runtime.ts';
+import type { GeneratedToken, LlamaRuntime, LlamaSampling, LlamaSequence, TokenizedPrompt } from './llama-runtime.ts';
 
 export interface Generation {
   readonly runtime: LlamaRuntime;
   readonly sequence: LlamaSequence;
   /** The whole prompt; at least one token, fewer than the context holds. */
-  readonly tokens: readonly number[];
+  readonly prompt: TokenizedPrompt;
   readonly request: EngineRequest;
   readonly sampling: LlamaSampling;
   readonly signal: AbortSignal;
@@ -19,63 +20,106 @@ export interface Generation {
 
 /** Runs the answer to its end and returns the last event. Throws EngineStoppedError when the runtime fails after the first token, its errors before. */
 export async function generateAnswer(generation: Generation): Promise<EngineEvent> {
-  const { runtime, sequence, tokens, signal } = generation;
+  const { sequence, prompt: { tokens } } = generation;
   // The last token is always evaluated: its result is what the first token of the answer is drawn from.
-  const cachedTokens = Math.min(sequence.reusableTokens(tokens), tokens.length - 1);
-  await sequence.truncate(cachedTokens);
-  await runtime.pause();
-  let promptTokens = cachedTokens;
-  while (!signal.aborted && tokens.length - promptTokens > runtime.prefillChunk) {
-    await sequence.evaluate(tokens.slice(promptTokens, promptTokens + runtime.prefillChunk));
-    promptTokens += runtime.prefillChunk;
-    await runtime.pause();
-  }
-  if (signal.aborted) return finish('cancelled', { promptTokens, cachedTokens, completionTokens: 0 });
+  const cachedTokens = await sequence.truncate(Math.min(sequence.reusableTokens(tokens), tokens.length - 1));
   const counts = { promptTokens: tokens.length, cachedTokens, completionTokens: 0 };
   try {
-    const reason = await generateTokens(generation, tokens.slice(promptTokens), counts);
-    return finish(reason, counts);
+    const reason = await generateTokens(generation, tokens.slice(cachedTokens), counts);
+    if (reason === 'cancelled' && counts.completionTokens === 0) {
+      return { type: 'finish', reason, usage: { ...counts, promptTokens: Math.min(tokens.length, Math.max(cachedTokens, sequence.length)) } };
+    }
+    return { type: 'finish', reason, usage: counts };
   } catch (cause) {
     if (counts.completionTokens === 0) throw cause;
-    throw new EngineStoppedError('engine failed while answering', counts, { cause });
+    throw new EngineStoppedError('engine failed while answering', { ...counts }, { cause });
   }
 }
 
 /** Generates until there is a reason to finish, counting each token in `counts`. */
-async function generateTokens(
-  { runtime, sequence, tokens, request, sampling, signal, channel }: Generation,
-  rest: readonly number[],
-  counts: { completionTokens: number },
-): Promise<EngineFinishReason> {
-  const limit = Math.min(request.maxTokens ?? Infinity, runtime.info.contextSize - tokens.length);
-  const assembler = createTextAssembler((held, previous) => runtime.detokenize(held, previous), tokens);
-  const matcher = createStopMatcher(request.stop ?? []);
-
-  /** Sends what may be sent; true when a stop string was reached. */
-  const send = async (text: string): Promise<boolean> => {
-    if (text === '') return false;
-    const matched = matcher.push(text);
-    if (matched.text !== '') await channel.text(matched.text);
-    return matched.stopped;
-  };
-
-  for await (const { token } of sequence.generate(rest, sampling)) {
+async function generateTokens(generation: Generation, rest: readonly number[], counts: EngineUsage & { completionTokens: number }): Promise<EngineFinishReason> {
+  const { runtime, sequence, sampling, signal, channel } = generation;
+  const writer = createAnswerWriter(generation);
+  for await (const drawn of sequence.generate(rest, sampling, signal)) {
     if (signal.aborted) return 'cancelled';
     counts.completionTokens += 1;
-    if (await send(assembler.push(token))) return 'stop';
+    const { text, stopped } = writer.push(drawn.token);
+    const logprobs = drawn.likely === null ? [] : [describe(runtime, drawn, drawn.likely)];
+    if (text !== '' || logprobs.length > 0) await channel.text(text, { ...counts }, logprobs);
+    for (const call of writer.calls()) channel.call(call);
+    if (stopped) return 'stop';
     if (signal.aborted) return 'cancelled';
-    if (counts.completionTokens >= limit) {
+    if (counts.completionTokens >= sampling.maxTokens) {
       // A character that the limit cut in two is not sent.
-      await channel.text(matcher.flush());
+      await channel.text(writer.flush(false), { ...counts });
+      for (const call of writer.calls()) channel.call(call);
       return 'length';
     }
-    const paused = runtime.pause();
-    if (paused !== undefined) await paused;
   }
-  if (!(await send(assembler.flush()))) await channel.text(matcher.flush());
-  return 'stop';
+  if (signal.aborted) return 'cancelled';
+  await channel.text(writer.flush(true), { ...counts });
+  for (const call of writer.calls()) channel.call(call);
+  return writer.called ? 'tools' : 'stop';
 }
 
-function finish(reason: EngineFinishReason, usage: EngineUsage): EngineEvent {
-  return { type: 'finish', reason, usage };
+/** From tokens to what may be sent. */
+interface AnswerText {
+  /** True when a call was among the answer. */
+  readonly called: boolean;
+  push(token: number): { readonly text: string; readonly stopped: boolean };
+  /** The rest; `whole`: the model has ended its answer by itself. */
+  flush(whole: boolean): string;
+  /** Calls that have become whole since they were last asked for. */
+  calls(): readonly EngineToolCall[];
+}
+
+function createAnswerWriter({ runtime, prompt: { tokens, toolFormat }, request }: Generation): AnswerText {
+  const { prompt } = request;
+  const names = new Set(prompt.kind === 'chat' ? prompt.tools?.tools.map(({ name }) => name) : []);
+  const reader = toolFormat === null ? null : createToolCallReader(toolFormat, names);
+  const assembler = createTextAssembler((held, previous) => runtime.detokenize(held, previous, reader !== null), tokens);
+  const matcher = createStopMatcher(request.stop ?? []);
+  let calls: EngineToolCall[] = [];
+  let called = false;
+
+  const read = (text: string): string => {
+    if (reader === null) return text;
+    const found = reader.push(text);
+    note(found.calls);
+    return found.text;
+  };
+  const note = (found: readonly EngineToolCall[]): void => {
+    calls.push(...found);
+    called ||= found.length > 0;
+  };
+
+  return {
+    get called() {
+      return called;
+    },
+    push(token) {
+      const text = read(assembler.push(token));
+      return text === '' ? { text, stopped: false } : matcher.push(text);
+    },
+    flush(whole) {
+      let text = whole ? read(assembler.flush()) : '';
+      if (reader !== null) {
+        const found = reader.flush();
+        note(found.calls);
+        text += found.text;
+      }
+      const last = matcher.push(text);
+      return last.stopped ? last.text : last.text + matcher.flush();
+    },
+    calls() {
+      const found = calls;
+      calls = [];
+      return found;
+    },
+  };
+}
+
+function describe(runtime: LlamaRuntime, { token }: GeneratedToken, { chosen, top }: NonNullable<GeneratedToken['likely']>): EngineLogprob {
+  const textOf = (id: number): string => runtime.detokenize([id], [], true);
+  return { token: textOf(token), logprob: chosen, top: top.map(({ token: id, logprob }) => ({ token: textOf(id), logprob })) };
 }

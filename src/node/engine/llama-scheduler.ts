@@ -7,10 +7,11 @@ import { ContextLengthError, EngineStoppedError } from '../engine.ts';
 import { createEventChannel } from './llama-channel.ts';
 import { generateAnswer } from './llama-generation.ts';
 import { createSequencePool } from './llama-pool.ts';
+import { grammarOf } from './answer-grammar.ts';
 import type { Log } from '../../core/log.ts';
-import type { Engine, EngineEvent, EnginePrompt, EngineRequest } from '../engine.ts';
-import type { EventChannel } from './llama-channel.ts';
-import type { LlamaRuntime, LlamaSequence } from './llama-runtime.ts';
+import type { Engine, EngineEmbeddings, EngineEvent, EnginePrompt, EngineRequest } from '../engine.ts';
+import type { Generation } from './llama-generation.ts';
+import type { LlamaRuntime, LlamaSampling, LlamaSequence, TokenizedPrompt } from './llama-runtime.ts';
 
 export interface LlamaSchedulerOptions {
   /** Base name under which the model is served. */
@@ -18,6 +19,8 @@ export interface LlamaSchedulerOptions {
   /** Requests that may wait for a sequence. */
   readonly queueLimit: number;
   readonly log: Log;
+  /** True: an answer goes on in a full context, which forgets. Default false: it ends there. */
+  readonly contextShift?: boolean;
   /** A random unsigned 32-bit seed, for requests without one. */
   readonly randomSeed?: () => number;
 }
@@ -36,18 +39,10 @@ export function createLlamaScheduler(runtime: LlamaRuntime, options: LlamaSchedu
   let closed: Promise<void> | undefined;
 
   /** Runs one answer on its sequence and gives the sequence back, whatever happens. Never rejects. */
-  const run = async (
-    sequence: LlamaSequence, tokens: readonly number[], request: EngineRequest, signal: AbortSignal, channel: EventChannel,
-  ): Promise<void> => {
-    const sampling = {
-      temperature: request.temperature ?? 1,
-      topP: request.topP ?? 1,
-      seed: request.seed ?? randomSeed(),
-      frequencyPenalty: request.frequencyPenalty ?? 0,
-      presencePenalty: request.presencePenalty ?? 0,
-    };
+  const run = async (generation: Generation): Promise<void> => {
+    const { sequence, channel } = generation;
     try {
-      const last = await generateAnswer({ runtime, sequence, tokens, request, sampling, signal, channel });
+      const last = await generateAnswer(generation);
       pool.release(sequence);
       if (closing.signal.aborted && last.type === 'finish') channel.fail(new EngineStoppedError('engine was closed before the answer was complete', last.usage));
       else channel.finish(last);
@@ -69,16 +64,17 @@ export function createLlamaScheduler(runtime: LlamaRuntime, options: LlamaSchedu
   };
 
   async function* complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {
-    const tokens = tokenizePrompt(runtime, request.prompt);
+    const prompt = tokenizePrompt(runtime, request.prompt);
+    const sampling = samplingOf(runtime, request, prompt, { contextShift: options.contextShift ?? false, randomSeed });
     const left = new AbortController();
     const stop = AbortSignal.any([signal, left.signal, closing.signal]);
-    const sequence = await pool.acquire(tokens, stop);
+    const sequence = await pool.acquire(prompt.tokens, stop);
     if (sequence === null) {
       yield { type: 'finish', reason: 'cancelled', usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 } };
       return;
     }
     const channel = createEventChannel({ bound: UNREAD_BOUND, intervalMs: request.pieceIntervalMs }, stop);
-    const done = run(sequence, tokens, request, stop, channel);
+    const done = run({ runtime, sequence, prompt, request, sampling, signal: stop, channel });
     runs.add(done);
     try {
       yield* channel.events();
@@ -99,6 +95,7 @@ export function createLlamaScheduler(runtime: LlamaRuntime, options: LlamaSchedu
   return {
     info: () => info,
     complete,
+    embed: (texts, signal) => embed(runtime, texts, AbortSignal.any([signal, closing.signal])),
     close() {
       closed ??= close();
       return closed;
@@ -106,8 +103,14 @@ export function createLlamaScheduler(runtime: LlamaRuntime, options: LlamaSchedu
   };
 }
 
+/** Checks what the texts are, before anything is evaluated. */
+async function embed(runtime: LlamaRuntime, texts: readonly string[], signal: AbortSignal): Promise<EngineEmbeddings> {
+  if (!runtime.info.features.embeddings) throw badRequest('the model served here makes no embeddings', { code: 'unsupported_value' });
+  return runtime.embed(texts, signal);
+}
+
 /** Tokens of the prompt. Throws ContextLengthError when no token of an answer would fit behind them. */
-function tokenizePrompt(runtime: LlamaRuntime, prompt: EnginePrompt): number[] {
+function tokenizePrompt(runtime: LlamaRuntime, prompt: EnginePrompt): TokenizedPrompt {
   const { contextSize } = runtime.info;
   const length = prompt.kind === 'text'
     ? prompt.text.length
@@ -115,8 +118,31 @@ function tokenizePrompt(runtime: LlamaRuntime, prompt: EnginePrompt): number[] {
   // Tokenizing blocks the process: text that cannot fit is refused by its length alone.
   const least = Math.ceil(length / runtime.longestToken);
   if (least >= contextSize) throw new ContextLengthError(least, contextSize);
-  const tokens = prompt.kind === 'text' ? runtime.tokenizeText(prompt.text) : runtime.tokenizeChat(prompt.messages, prompt.template ?? {});
+  const tokenized = runtime.tokenize(prompt);
+  const { tokens } = tokenized;
   if (tokens.length === 0) throw badRequest('prompt is empty, expected at least one token', { code: 'invalid_value' });
   if (tokens.length >= contextSize) throw new ContextLengthError(tokens.length, contextSize);
-  return tokens;
+  return tokenized;
+}
+
+/** Longest beginning of a prompt that a shifted context keeps; half of the context at most. */
+const MAX_KEPT_TOKENS = 256;
+
+function samplingOf(
+  runtime: LlamaRuntime, request: EngineRequest, { tokens, toolFormat }: TokenizedPrompt, options: { readonly contextShift: boolean; readonly randomSeed: () => number },
+): LlamaSampling {
+  const { contextSize } = runtime.info;
+  const grammar = grammarOf(request, toolFormat);
+  if (grammar !== null) runtime.checkGrammar(grammar);
+  return {
+    temperature: request.temperature ?? 1,
+    topP: request.topP ?? 1,
+    seed: request.seed ?? options.randomSeed(),
+    frequencyPenalty: request.frequencyPenalty ?? 0,
+    presencePenalty: request.presencePenalty ?? 0,
+    maxTokens: Math.min(request.maxTokens ?? Infinity, options.contextShift ? Infinity : contextSize - tokens.length),
+    logprobs: request.logprobs ?? null,
+    grammar,
+    keep: options.contextShift ? Math.min(tokens.length, MAX_KEPT_TOKENS, Math.floor(contextSize / 2)) : null,
+  };
 }

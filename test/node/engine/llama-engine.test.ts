@@ -39,7 +39,7 @@ async function ask(request: EngineRequest, signal: AbortSignal = never) {
   let last: (EngineEvent & { type: 'finish' }) | undefined;
   for await (const event of engine.complete(request, signal)) {
     if (event.type === 'text') pieces.push(event.text);
-    else last = event;
+    else if (event.type === 'finish') last = event;
   }
   if (last === undefined) throw new Error('no finish event');
   return { pieces, answer: pieces.join(''), reason: last.reason, usage: last.usage };
@@ -55,6 +55,7 @@ describe('loadLlamaEngine', () => {
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
     expect(engine.info()).toEqual({
       model: 'cocoon-tiny', contextSize: 1024, sequences: 4, backend: 'cpu', gpuLayers: 0, totalLayers: 7, devices: [], threads: 1, chat: true,
+      features: { noTools: 'the chat template of the model has no tools, or in no way that is known here', forms: true, logprobs: true, embeddings: false }, kvType: 'f16', flashAttention: 'auto',
     });
   });
 
@@ -66,7 +67,7 @@ describe('loadLlamaEngine', () => {
   });
 
   it('refuses to put fewer layers on a GPU than it was asked to', async () => {
-    await expect(loadLlamaEngine({ ...options, gpuLayers: 'all' })).rejects.toMatchObject({ code: 'E_ENGINE', message: 'engine has 0 layers on the GPU, expected 7' });
+    await expect(loadLlamaEngine({ ...options, gpuLayers: 'all' })).rejects.toMatchObject({ code: 'E_ENGINE', message: 'engine has 0 of 7 layers on the GPU, expected 7' });
   });
 });
 

@@ -4,31 +4,44 @@ import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { shareBatch } from '../../../src/node/engine/llama-batch.ts';
 import { createEventChannel } from '../../../src/node/engine/llama-channel.ts';
-import { createGate } from '../../../src/node/engine/llama-gate.ts';
 import { createStopMatcher, createTextAssembler } from '../../../src/node/engine/llama-text.ts';
+import type { BatchItem } from '../../../src/node/engine/llama-batch.ts';
 import type { EngineEvent } from '../../../src/node/engine.ts';
 
-const item = (id: number, length: number) => ({ tokens: Array.from({ length }), evaluationPriority: id });
-const shares = (items: ReturnType<typeof item>[], size: number) => shareBatch(items, size).map(({ item: { evaluationPriority }, processAmount }) => [evaluationPriority, processAmount]);
+const prompt = (id: number, left: number, waited = 0) => ({ id, left, answering: false, waited });
+const answer = (id: number, waited = 0) => ({ id, left: 1, answering: true, waited });
+const shares = (items: readonly BatchItem[], size: number, promptShare = size) => shareBatch(items, size, promptShare).map(({ item: { id }, amount }) => [id, amount]);
 
 describe('shareBatch', () => {
   it('orders a batch by sequence id', () => {
-    expect(shares([item(3, 1), item(0, 1), item(2, 1)], 512)).toEqual([[0, 1], [2, 1], [3, 1]]);
+    expect(shares([answer(3), answer(0), answer(2)], 512)).toEqual([[0, 1], [2, 1], [3, 1]]);
   });
 
-  it('gives every answer its token before the prompts share the rest', () => {
-    expect(shares([item(0, 100), item(1, 1), item(2, 100), item(3, 1)], 42)).toEqual([[0, 20], [1, 1], [2, 20], [3, 1]]);
-    expect(shares([item(0, 5), item(1, 1), item(2, 100)], 42)).toEqual([[0, 5], [1, 1], [2, 36]]);
+  it('gives every answer its token before any prompt, the shortest prompt first', () => {
+    expect(shares([prompt(0, 100), answer(1), prompt(2, 30), answer(3)], 42)).toEqual([[0, 10], [1, 1], [2, 30], [3, 1]]);
+  });
+
+  it('holds answers up for a share of the batch only; prompts alone take all of it', () => {
+    expect(shares([prompt(0, 400), answer(1)], 512, 64)).toEqual([[0, 64], [1, 1]]);
+    expect(shares([prompt(0, 400)], 512, 64)).toEqual([[0, 400]]);
+  });
+
+  it('lets a long prompt come to its turn, however many short ones arrive', () => {
+    const long = 4_000;
+    let waited = 0;
+    while (!shares([prompt(0, long, waited), prompt(1, 64)], 64, 64).some(([id]) => id === 0)) waited += 1;
+    expect(waited).toBeLessThan(80);
+    expect(waited).toBeGreaterThan(10);
   });
 
   it('never takes more than there is, never less than it could', () => {
     fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 600 }), { minLength: 1, maxLength: 16 }), fc.integer({ min: 16, max: 512 }), (lengths, size) => {
-      const result = shareBatch(lengths.map((length, id) => item(id, length)), size);
-      const taken = result.reduce((sum, { processAmount }) => sum + processAmount, 0);
+      const result = shareBatch(lengths.map((length, id) => prompt(id, length)), size, 1);
+      const taken = result.reduce((sum, { amount }) => sum + amount, 0);
       expect(taken).toBe(Math.min(size, lengths.reduce((sum, length) => sum + length, 0)));
-      for (const { item: { tokens }, processAmount } of result) {
-        expect(processAmount).toBeGreaterThan(0);
-        expect(processAmount).toBeLessThanOrEqual(tokens.length);
+      for (const { item: { left }, amount } of result) {
+        expect(amount).toBeGreaterThan(0);
+        expect(amount).toBeLessThanOrEqual(left);
       }
     }));
   });
@@ -161,16 +174,6 @@ describe('createEventChannel', () => {
     expect(channel.text('more')).toBeUndefined();
   });
 
-  it('wakes the reader when the next batch has been given out', async () => {
-    const channel = createEventChannel({ bound: 100 }, new AbortController().signal);
-    const order: string[] = [];
-    const read = channel.events().next().then(() => order.push('read'));
-    void channel.text('a');
-    setImmediate(() => order.push('batch')); // as the library does once the generator is asked for the next token
-    await read;
-    expect(order).toEqual(['batch', 'read']);
-  });
-
   it('with an interval: the first piece does not wait, fast ones are joined, the end does not wait', async () => {
     const channel = createEventChannel({ bound: 100, intervalMs: 60_000 }, new AbortController().signal);
     const events = channel.events();
@@ -210,32 +213,5 @@ describe('createEventChannel', () => {
     channel.fail(new Error('gone'));
     await expect(events.next()).resolves.toEqual({ done: false, value: { type: 'text', text: 'e' } });
     await expect(events.next()).rejects.toThrow('gone');
-  });
-});
-
-describe('createGate', () => {
-  it('is open when nothing changes, and closed until the last change is done', async () => {
-    const gate = createGate();
-    expect(gate.pause()).toBeUndefined();
-    let finishFirst: () => void = () => undefined;
-    const first = gate.exclusive(() => new Promise<void>((resolve) => {
-      finishFirst = resolve;
-    }));
-    const second = gate.exclusive(async () => 'second');
-    let passed = false;
-    const paused = gate.pause()?.then(() => {
-      passed = true;
-    });
-    await expect(second).resolves.toBe('second');
-    expect(passed).toBe(false);
-    finishFirst();
-    await Promise.all([first, paused]);
-    expect(gate.pause()).toBeUndefined();
-  });
-
-  it('opens after a change that failed', async () => {
-    const gate = createGate();
-    await expect(gate.exclusive(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
-    expect(gate.pause()).toBeUndefined();
   });
 });
