@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { ConfigError, NotFoundError } from '../../core/errors.ts';
 import { ensureFolder, pathExists, readBounded, syncFolder, writeFileAtomic } from '../../core/files.ts';
 import { withLock } from '../../core/lock.ts';
-import { LOCAL, nameOfFile, parseFullName, requireModelName, verifyFiles } from './identity.ts';
+import { hashOfFiles, LOCAL, nameOfFile, parseFullName, requireModelName, verifyFiles } from './identity.ts';
 import { raiseUse, usersIn } from './uses.ts';
 import type { VerifyOptions } from './identity.ts';
 
@@ -75,6 +75,9 @@ export interface ModelRegistry {
   /** Where unfinished downloads lie; on the same file system. */
   readonly partialFolder: string;
 }
+
+export const nameTaken = ({ name, fullName }: Pick<NewModel, 'name' | 'fullName'>): ConfigError =>
+  new ConfigError('E_STATE', `there is another model named "${name}" already: ${fullName}`, { hint: 'choose another name with --name, or replace it with --replace' });
 
 /** Of a model's files. */
 const contentId = (files: readonly ModelFile[]): string =>
@@ -159,7 +162,7 @@ class FolderRegistry implements ModelRegistry {
     return this.#change(async (models) => {
       const taken = models.find((other) => other.name === name);
       if (taken !== undefined && taken.fullName !== fullName && !replace) {
-        throw new ConfigError('E_STATE', `there is another model named "${name}" already: ${taken.fullName}`, { hint: 'choose another name with --name, or replace it with --replace' });
+        throw nameTaken(taken);
       }
       await place(join(this.#folder, 'content', contentId(files)));
       const all = [...models.filter((other) => other.name !== name), stored];
@@ -236,6 +239,5 @@ export async function resolveModel(text: string, { home, cwd }: { readonly home:
  */
 export async function verifyModel({ paths, name, expected }: Pick<ResolvedModel, 'paths' | 'name' | 'expected'>, options: VerifyOptions = {}): Promise<string> {
   if (expected !== null) return verifyFiles(paths, expected, options);
-  const { hashOfFiles } = await import('./identity.ts');
   return `${requireModelName(name)}@${LOCAL}:${await hashOfFiles(paths, LOCAL, options)}`;
 }
