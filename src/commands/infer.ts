@@ -11,11 +11,13 @@ import { timeBudget } from './client.ts';
 import { runBatchCommand } from './infer-batch.ts';
 import { runDryRun } from './infer-dry-run.ts';
 import { printable } from './output.ts';
+import { sealModeOf } from './paying.ts';
 import { readPrompt, readUserFile } from './prompt-input.ts';
 import { repeated, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { AnswerSchema } from '../client/answer-schema.ts';
 import type { Answer, Question } from '../client/chat.ts';
+import type { SealMode } from '../client/sealed-session.ts';
 import type { Asking, AskingOptions } from './asking.ts';
 import type { Invocation } from './command.ts';
 import type { JsonValue } from './output.ts';
@@ -52,7 +54,7 @@ export function declare(command: Command): void {
 export async function run(invocation: Invocation): Promise<void> {
   const { args: [argument], settings, context } = invocation;
   const options: InferOptions = invocation.options;
-  refuseMixtures(options, argument);
+  refuseMixtures(options, argument, sealModeOf(invocation));
   const schema = await readSchema(invocation, options.schema);
   const { batch } = options;
   if (batch !== undefined) {
@@ -86,7 +88,7 @@ export async function run(invocation: Invocation): Promise<void> {
   }
 }
 
-function refuseMixtures({ batch, out, parallel, file, receipt, receiptBodies, dryRun }: InferOptions, argument: string | undefined): void {
+function refuseMixtures({ batch, out, parallel, file, receipt, receiptBodies, dryRun }: InferOptions, argument: string | undefined, seal: SealMode): void {
   const refuse = (message: string): never => {
     throw new UsageError('E_USAGE', message, { hint: 'run `cocoon infer --help`' });
   };
@@ -95,6 +97,7 @@ function refuseMixtures({ batch, out, parallel, file, receipt, receiptBodies, dr
   if (batch !== undefined && file !== undefined) refuse('cannot use both --batch and --file');
   if (batch !== undefined && receipt !== undefined) refuse('cannot use both --batch and --receipt: a receipt is for one answer');
   if (receiptBodies === true && receipt === undefined) refuse('--receipt-bodies is for --receipt');
+  if (receipt !== undefined && seal === 'off') refuse('cannot use both --receipt and --seal off: a receipt is for an answer that was sealed');
   if (dryRun === true && receipt !== undefined) refuse('cannot use both --dry-run and --receipt: nothing is answered');
 }
 

@@ -37,6 +37,8 @@ const VOLATILE: readonly (readonly [RegExp, string])[] = [
   [/"(\w+(?:Ms|At))":[\d.]+/g, '"$1":TIME'],
   [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'],
   [/(local network|TLS key) [0-9a-f]{64}/g, '$1 HEX'],
+  [/(sealed to node) [0-9a-f]{16}…/g, '$1 KEY'],
+  [/^[0-9a-f]{16}…/gm, 'KEY'],
 ];
 const steady = (text: string): string => VOLATILE.reduce((shown, [pattern, name]) => shown.replace(pattern, name), text);
 

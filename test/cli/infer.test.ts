@@ -163,9 +163,12 @@ describe('cocoon infer --receipt, receipt', () => {
     expect(await cocoon('receipt', 'show', 'nobody.json')).toMatchObject({ exit: 7 });
   });
 
-  it('without sealing there is none, and that is not passed over', async () => {
-    expect(await cocoon('infer', '-q', '-m', 'echo', '--seal', 'off', '--receipt', 'none.json', 'hello')).toMatchObject({ exit: 12, stdout: 'hello\n', stderr: expect.stringContaining('the answer has no receipt') });
+  it('from a node that seals nothing there is none, and that is not passed over', async () => {
+    const old = await network.startNode({ model: 'old', versions: { min: 0, max: 7 } });
+    expect(await cocoon('infer', '-q', '-m', 'old', '--seal', 'prefer', '--receipt', 'none.json', 'hello')).toMatchObject({ exit: 12, stdout: 'Hello there.\n', stderr: expect.stringContaining('the answer has no receipt') });
     await expect(read('none.json')).rejects.toThrow('ENOENT');
+    expect(await cocoon('infer', '-q', '-m', 'old', 'hello')).toMatchObject({ exit: expect.any(Number), stdout: '' }); // sealing is required
+    await old.close();
   });
 });
 
