@@ -39,6 +39,7 @@ export const SETTINGS = {
   'engine.threads': { type: 'integer', summary: 'threads of the inference engine (default: cores less one, at least one)' },
   'engine.parallel': { type: 'integer', fallback: '4', summary: 'requests that the engine answers at the same time' },
   'engine.ctx': { type: 'integer', summary: 'context of each sequence in tokens (default: the model\'s own)' },
+  'models.hub': { type: 'string', fallback: 'https://huggingface.co', summary: 'repository of models that `models pull` asks, and the only host that is given HF_TOKEN' },
   passphrase_file: { type: 'string', summary: 'file of mode 0600 with the passphrase of the wallets that run by themselves' },
   'client.wallet': { type: 'string', summary: 'wallet that pays for requests (default: the setting `wallet`, or the only one)' },
   'client.seal': { type: 'string', fallback: 'require', choices: ['require', 'prefer', 'off'], summary: 'require sends only what one verified node can read; prefer says when it goes without; off seals nothing' },
