@@ -1,5 +1,9 @@
-// `cocoon models list`: the models that nodes serve now, with price and load, as the proxy lists them.
+// `cocoon models list`: the models that nodes serve now, with price and load, as the proxy lists them; with --local those of this
+// machine, with what holds them.
+import { bytesText } from '../node/doctor/check.ts';
+import { openRegistry } from '../node/models/registry.ts';
 import { connectAsClient, evidenceOf, listModels, timeBudget } from './client.ts';
+import { entryData, sizeOf } from './models.ts';
 import { declarePaying } from './paying.ts';
 import { renderTable } from './table-view.ts';
 import type { Command } from 'commander';
@@ -7,9 +11,11 @@ import type { Invocation } from './command.ts';
 
 export function declare(command: Command): void {
   declarePaying(command);
+  command.option('--local', 'the models of this machine instead');
 }
 
 export async function run(invocation: Invocation): Promise<void> {
+  if (invocation.options['local'] === true) return listLocal(invocation);
   const { context, settings, out } = invocation;
   const leftMs = timeBudget(settings);
   const proxy = await connectAsClient(invocation, leftMs);
@@ -26,4 +32,12 @@ export async function run(invocation: Invocation): Promise<void> {
   } finally {
     await proxy.end();
   }
+}
+
+async function listLocal({ settings, out }: Invocation): Promise<void> {
+  const registry = openRegistry(settings.home);
+  const models = await Promise.all((await registry.list()).map(async (entry) => ({ entry, users: await registry.users(entry) })));
+  out.result({ models: models.map(({ entry, users }) => ({ ...entryData(entry), usedBy: users })) });
+  await out.text(await renderTable(['MODEL', 'SIZE', 'IN USE BY', 'FULL NAME', 'FROM'], models.map(({ entry, users }) =>
+    [entry.name, bytesText(sizeOf(entry)), users.length === 0 ? '-' : users.join(' '), entry.fullName, entry.source])));
 }

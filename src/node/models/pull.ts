@@ -61,7 +61,7 @@ export async function pullModel(options: PullOptions): Promise<Pulled> {
   const { hub = DEFAULT_HUB, token, ports = {} } = options;
   const fetcher = new ModelFetcher({ ...(ports.stallMs !== undefined && { stallMs: ports.stallMs }), ...(token !== undefined && { token, tokenOrigin: new URL(hub).origin }) });
   try {
-    const model = await describe(options, fetcher);
+    const model = await describeRemote(options, fetcher);
     const name = requireModelName(options.name ?? nameOfFile(model.files[0]?.name ?? ''));
     return await knownAlready(model, name, options) ?? await download(model, name, options, fetcher);
   } finally {
@@ -69,8 +69,8 @@ export async function pullModel(options: PullOptions): Promise<Pulled> {
   }
 }
 
-/** What there is to get, and what its bytes must be. */
-async function describe({ reference, revision, sha256, mirrors = [], hub = DEFAULT_HUB, signal }: PullOptions, fetcher: ModelFetcher): Promise<RemoteModel> {
+/** What there is to get, and what its bytes must be. Throws as pullModel. */
+export async function describeRemote({ reference, revision, sha256, mirrors = [], hub = DEFAULT_HUB, signal }: Pick<PullOptions, 'reference' | 'revision' | 'sha256' | 'mirrors' | 'hub' | 'signal'>, fetcher: ModelFetcher): Promise<RemoteModel> {
   const parsed = parseReference(reference);
   if (parsed.kind === 'url') return ofAddress(parsed.url, { sha256, mirrors, revision });
   const model = await lookUp(parsed, { hub, mirrors, revision: revision ?? 'main' }, fetcher, signal);
