@@ -9,6 +9,8 @@ import { SealError } from '../seal/errors.ts';
 import { checkReceiptIsFor, decodeAnswerReceipt, receiptRequestId, sha256, verifyAnswerReceipt } from '../seal/receipt.ts';
 import { sealedSize } from '../seal/request.ts';
 import { AnswerError } from '../wire/answer.ts';
+import { PROTOCOL_VIOLATION } from '../wire/remote-codes.ts';
+import { SEALED_REFUSED } from '../wire/sealed.ts';
 import { decodeBoxed } from '../wire/tl/codec.ts';
 import type { AnswerChunk, AnswerOpener } from '../seal/answer.ts';
 import type { Routing } from '../seal/request.ts';
@@ -33,6 +35,7 @@ export interface AttemptContext {
 /** The share of the own deadline that the node is told, so that its answer to a time-out still arrives. */
 const NODE_SHARE = 0.95;
 const NO_BYTES = new Uint8Array(0);
+const MAX_TEXT = 500;
 
 /** As WireSession.ask, with a proof at the end. Also throws SealError. */
 export async function* sealedAttempt(context: AttemptContext, request: AskRequest): AsyncGenerator<AnswerEvent, void, undefined> {
@@ -116,8 +119,10 @@ class SealedAnswer {
 
   /** The node's own words about a failure, where they have come, in place of what was told on the way. */
   failureInstead(error: unknown): unknown {
-    if (!(error instanceof AnswerError) || this.#last?.kind !== 'failure') return error;
-    return failureOf(this.#last, error.info);
+    if (!(error instanceof AnswerError)) return error;
+    if (this.#last?.kind === 'failure') return failureOf(this.#last, error.info);
+    const isRefused = error.remoteCode === PROTOCOL_VIOLATION && error.remoteMessage.startsWith(SEALED_REFUSED);
+    return isRefused ? new SealError(`the node did not get the request as it was sealed: ${error.remoteMessage.slice(0, MAX_TEXT)}`, error) : error;
   }
 
   #checkedReceipt(bytes: Uint8Array, usage: TokensUsed): Uint8Array {

@@ -21,6 +21,7 @@ import type { KeyRing, RingKey } from '../seal/key-ring.ts';
 import type { Routing } from '../seal/request.ts';
 import type { FreshAnswer } from '../tee/fresh-attestation.ts';
 import type { AttestedCertificate } from '../tee/tls-identity.ts';
+import { SEALED_REFUSED } from '../wire/sealed.ts';
 import type { SealedRun, SealKey } from '../wire/sealed.ts';
 import type { WorkerSession } from '../wire/worker-session.ts';
 
@@ -136,7 +137,7 @@ class Sealing implements NodeSealing {
       this.#replay.admit(enc, nowMs);
       return { query: request, maxTokens: run.maxTokens, routing, enc: enc.slice(), answer, record: key.signed };
     } catch (error) {
-      if (error instanceof SealError) throw new RemoteError(PROTOCOL_VIOLATION, `worker: ${error.message}`, { cause: error });
+      if (error instanceof SealError) throw new RemoteError(PROTOCOL_VIOLATION, `${SEALED_REFUSED}: ${error.message}`, { cause: error });
       throw error;
     }
   }

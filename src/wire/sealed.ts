@@ -65,6 +65,9 @@ export const MAX_ENC_BYTES = 2_048;
 /** Nodes that one answer offers at most. */
 export const MAX_OFFERS = 16;
 
+/** Begins the text of error 621 with which a node refuses a sealed request that is not as it was sealed, or that it has had before. */
+export const SEALED_REFUSED = 'worker: sealed request refused';
+
 /** Which nodes a request may be sealed to; without members: any. */
 export interface NodeTarget {
   /** Hexadecimal of the node's TLS key or image hash, or a beginning of at least 8 characters of it. */

@@ -160,14 +160,21 @@ describe('a proxy that changes requests', () => {
     ['a bit of what is sealed', { run: (run) => ({ ...run, sealed: flipped(run.sealed) }) }],
     ['a bit of the encapsulation', { run: (run) => ({ ...run, enc: flipped(run.enc) }) }],
     ['the length of what is sealed', { run: (run) => ({ ...run, sealed: run.sealed.subarray(0, run.sealed.byteLength - 1) }) }],
-    ['the price beyond the node\'s own', { hop: (request) => ({ ...request, coefficient: 1_001 }) }],
-    ['the key', { run: (run) => ({ ...run, keyId: randomBytes(16) }) }],
   ];
   it.each(cases)('%s: the node refuses, and its engine is not asked', async (_name, meddling) => {
     const node = await startNode();
     const { answer, error } = await meddled(meddling);
     expect(answer).toBeNull();
-    expect(error).not.toBeNull();
+    expect(error).toMatchObject({ code: 'E_SEAL', message: expect.stringContaining('did not get the request as it was sealed') });
+    expect(node.engine.requests).toHaveLength(0);
+  });
+
+  it.each<[string, Meddling]>([
+    ['the price beyond the node\'s own', { hop: (request) => ({ ...request, coefficient: 1_001 }) }],
+    ['the key', { run: (run) => ({ ...run, keyId: randomBytes(16) }) }],
+  ])('%s: another node would be asked, and here there is none', async (_name, meddling) => {
+    const node = await startNode();
+    expect(await meddled(meddling)).toMatchObject({ answer: null, error: { code: 'E_NO_NODE' } });
     expect(node.engine.requests).toHaveLength(0);
   });
 
