@@ -47,6 +47,8 @@ export async function benchNetwork() {
     startNode: (...args) => start([COCOON, 'node', 'start', ...args, '--run-file', join(home, `node-${children.length}.json`)], 'node'),
     /** A node whose engine answers at once. */
     startInstantNode: () => start([path('./instant-node.mjs'), home], 'instant node'),
+    /** A node whose engine keeps the pace that the prompt names, with keys for sealed requests. */
+    startPacedNode: () => start([path('./paced-node.mjs'), home], 'paced node'),
     /** A connected, verified client session. */
     async connect() {
       const identity = await createTlsIdentity({ clock: systemClock, evidence: () => ({ family: 'none' }) });

@@ -12,7 +12,7 @@ const LOCAL: ReadonlySet<string> = new Set([
   'E_CONFIG', 'E_STATE', 'E_FUNDS', 'E_USAGE', 'E_INTERNAL', 'E_REQUEST', 'E_CONTEXT_LENGTH', 'E_SPENDING_LIMIT', 'E_TOO_LARGE', 'E_BACKLOG',
   'E_INTERRUPTED', 'E_TERMINATED', 'E_PASSPHRASE', 'E_KEYSTORE', 'E_ADDRESS',
 ]);
-const NODE: ReadonlySet<string> = new Set(['E_NO_NODE', 'E_ENGINE', 'E_ENGINE_BUSY', 'E_NOT_FOUND']);
+const NODE: ReadonlySet<string> = new Set(['E_NO_NODE', 'E_NO_SEAL', 'E_ENGINE', 'E_ENGINE_BUSY', 'E_NOT_FOUND']);
 
 /** Whose trouble an error is. */
 export function faultOf({ code, cause }: CocoonError): Fault {
@@ -28,7 +28,7 @@ export type NodeFailure = 'busy' | 'lost' | 'engine';
 /** How the nodes behind a proxy failed a request; null when it was not they. */
 export function nodeFailureOf(error: CocoonError): NodeFailure | null {
   if (faultOf(error) !== 'node') return null;
-  if (error.code === 'E_NO_NODE' || error.code === 'E_ENGINE_BUSY' || error.code === 'E_NOT_FOUND') return 'busy';
+  if (error.code === 'E_NO_NODE' || error.code === 'E_NO_SEAL' || error.code === 'E_ENGINE_BUSY' || error.code === 'E_NOT_FOUND') return 'busy';
   return error.code === 'E_CLOSED' ? 'lost' : 'engine';
 }
 

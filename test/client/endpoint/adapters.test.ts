@@ -31,7 +31,7 @@ describe('LangChain', () => {
 
   it('invoke: an answer with its usage', async () => {
     const answer = await chat(await open()).invoke([new HumanMessage('say hello')]);
-    const { usage_metadata: usage } = answer as { usage_metadata?: Record<string, unknown> };
+    const { usage_metadata: usage } = answer as unknown as { usage_metadata?: Record<string, unknown> };
     expect([answer.content, usage?.['output_tokens']]).toEqual(['Hello there.', 3]);
   });
 
