@@ -102,7 +102,7 @@ async function prepareMoney(invocation: Invocation, layout: LocalnetLayout, desc
   const { isProxyClosed, setUpMoney } = await import('../localnet/money.ts');
   const network = await networksOf(settings).get('local');
   const passphrase = await readPassphrase({ kind: 'file', path: await ensureLocalPassphrase(layout) }, { subject: 'the local network', purpose: 'unlock' }, { env: context.env });
-  const { fullName } = await servedModel(context, model);
+  const { fullName } = await servedModel({ cwd: context.cwd, signal: context.signal, home: settings.home }, model);
   const files = proxyFiles(settings.home, network);
   await withAccess(invocation, network, async (access) => {
     let { publicKey } = await paymentKey(files);

@@ -41,7 +41,7 @@ interface NodeStartOptions {
 
 export function declare(command: Command): void {
   command
-    .option('--model <file>', 'GGUF file to serve (default: the small model that comes with cocoon)')
+    .option('--model <model>', 'model of `models list --local`, or a GGUF file (default: the small model that comes with cocoon)')
     .option('--name <name>', 'name under which it is served (default: the file\'s name)')
     .option('--proxy <host:port>', 'proxy to serve; may be repeated (default: the network\'s)', repeated(hostPort))
     .option('--threads <n>', 'CPU threads of the engine (default: the setting engine.threads)', wholeNumber(...THREADS))
@@ -103,13 +103,14 @@ async function loadEngine({ context, out }: Invocation, model: ServedModel, engi
 async function serve(
   invocation: Invocation, network: JoinedNetwork, engineSettings: ReturnType<typeof engineOptions>, log: Log, opened: (() => Promise<void>)[], close: () => Promise<void>,
 ): Promise<RunningRole> {
-  const { context, options } = invocation;
+  const { context, options, settings } = invocation;
   const { price, proxy, model: file, name }: NodeStartOptions = options;
   const { signal, clock } = context;
   const { attestation, paid } = network;
   const identity = await attestation.identity('worker');
   opened.push(async () => identity.close());
-  const served = await servedModel(context, file, name);
+  const served = await servedModel({ cwd: context.cwd, signal, home: settings.home }, file, name);
+  opened.push(await served.hold());
   // Seconds, before minutes are spent on loading what nobody would accept.
   if (paid !== null && identity.imageHash !== null) requireListedImage(paid, 'worker', identity.imageHash);
   if (paid !== null) requireListedModel(paid, served.fullName);
@@ -118,6 +119,11 @@ async function serve(
   const daemon = await openNodeDaemon(invocation, network, served, { price }, log);
   opened.push(() => daemon.close());
   const engine = await loadEngine(invocation, served, engineSettings, log);
+  // Its bytes were hashed while they were loaded: nothing is served before they are known.
+  await served.verified.catch(async (error: unknown) => {
+    await engine.close();
+    throw error;
+  });
   const sealing = await openNodeSealing({ network, identity, model: served.fullName, owner: money?.accounts.ownerAddress ?? null, clock, log });
   opened.push(async () => sealing.sealing.close());
   const node = startNode({

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { abortError } from '../../core/deadline.ts';
 import { ConfigError, NotFoundError } from '../../core/errors.ts';
 import { ensureFolder, pathExists, readBounded, syncFolder, writeFileAtomic } from '../../core/files.ts';
 import { withLock } from '../../core/lock.ts';
@@ -239,5 +240,11 @@ export async function resolveModel(text: string, { home, cwd }: { readonly home:
  */
 export async function verifyModel({ paths, name, expected }: Pick<ResolvedModel, 'paths' | 'name' | 'expected'>, options: VerifyOptions = {}): Promise<string> {
   if (expected !== null) return verifyFiles(paths, expected, options);
-  return `${requireModelName(name)}@${LOCAL}:${await hashOfFiles(paths, LOCAL, options)}`;
+  requireModelName(name);
+  try {
+    return `${name}@${LOCAL}:${await hashOfFiles(paths, LOCAL, options)}`;
+  } catch (cause) {
+    if (options.signal?.aborted === true) throw abortError(options.signal);
+    throw new NotFoundError('E_NOT_FOUND', `cannot read the model file "${paths[0] ?? ''}": ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { InterruptedError } from '../../../src/core/errors.ts';
 import { ownProcess } from '../../../src/core/process-identity.ts';
-import { modelIdentity } from '../../../src/node/model-file.ts';
 import { parseFullName } from '../../../src/node/models/identity.ts';
 import { openRegistry, resolveModel, verifyModel } from '../../../src/node/models/registry.ts';
 import { fileRoot, hashFileTree, LEAF_BYTES, leafHash, modelRoot } from '../../../src/node/models/tree-hash.ts';
@@ -18,7 +18,6 @@ const sha256 = (...parts: readonly (string | Uint8Array)[]): string => {
   for (const part of parts) hash.update(part);
   return hash.digest('hex');
 };
-const signal = new AbortController().signal;
 const COMMIT = 'ab'.repeat(20);
 
 let home = '';
@@ -76,11 +75,28 @@ describe('full names', () => {
     for (const text of ['m', `m@local:${'0'.repeat(63)}`, `m@main:${'0'.repeat(64)}`, `@local:${'0'.repeat(64)}`, `../m@local:${'0'.repeat(64)}`, `m@local:${'0'.repeat(64)}x`]) expect(parseFullName(text)).toBeNull();
   });
 
-  it('verifyModel: a file of unknown origin has the name that it always had', async () => {
-    const path = join(home, 'tiny.gguf');
-    await writeFile(path, 'model');
-    const resolved = await resolveModel('./tiny.gguf', { home, cwd: home });
-    expect(await verifyModel(resolved)).toBe((await modelIdentity(path, undefined, signal)).fullName);
+  it('verifyModel: a file of unknown origin is its name and the SHA-256 of its bytes', async () => {
+    await writeFile(join(home, 'tiny.GGUF'), 'model');
+    const resolved = await resolveModel('./tiny.GGUF', { home, cwd: home });
+    expect(await verifyModel(resolved)).toBe(`tiny@local:${sha256('model')}`);
+    expect(await verifyModel({ ...resolved, name: 'org/Name-1.5' })).toBe(`org/Name-1.5@local:${sha256('model')}`);
+  });
+
+  it.each(['', 'with space', 'a@b', '../up', 'x'.repeat(129), 'é'])('verifyModel: refuses the name %j', async (name) => {
+    await writeFile(join(home, 'tiny.gguf'), 'model');
+    await expect(verifyModel({ ...await resolveModel('./tiny.gguf', { home, cwd: home }), name })).rejects.toMatchObject({ code: 'E_USAGE' });
+  });
+
+  it('verifyModel: refuses what is no regular file, at once', async () => {
+    execFileSync('mkfifo', [join(home, 'pipe.gguf')]);
+    await mkdir(join(home, 'folder.gguf'));
+    for (const name of ['./pipe.gguf', './folder.gguf']) await expect(verifyModel(await resolveModel(name, { home, cwd: home }))).rejects.toMatchObject({ code: 'E_NOT_FOUND', exitCode: 7 });
+  });
+
+  it('verifyModel: the signal ends it', async () => {
+    await writeFile(join(home, 'tiny.gguf'), 'model');
+    const reason = new InterruptedError('E_INTERRUPTED', 'interrupted');
+    await expect(verifyModel(await resolveModel('./tiny.gguf', { home, cwd: home }), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 });
 
