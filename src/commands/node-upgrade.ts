@@ -40,7 +40,7 @@ export function declare(command: Command): void {
 interface Replacement {
   readonly place: DaemonPlace;
   /** Ends the running node and starts this program. */
-  start(program: VersionedProgram): Promise<void>;
+  start(program: VersionedProgram, by: Invocation): Promise<void>;
 }
 
 export async function run(invocation: Invocation): Promise<void> {
@@ -51,6 +51,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const launch = await readLaunch(place, record);
   const versions = openVersions(settings.home, context.self.command);
   const replacement = await replacementOf(invocation, place, launch);
+  const earlier = (await versions.used())?.previous ?? null;
   const current = await programNow(versions, before, launch);
   const next = spec === undefined ? await previousOf(versions) : await installed(invocation, versions, spec);
   if (before.attestation.evidence !== 'simulated') await out.warn('this machine\'s evidence is that of its image as it was started; a program that is replaced inside it is not part of that evidence');
@@ -59,10 +60,10 @@ export async function run(invocation: Invocation): Promise<void> {
   await versions.use(next, current);
   try {
     await out.note(`starting version ${next.version}`);
-    await replacement.start(next);
+    await replacement.start(next, invocation);
     await requireUp(invocation, next, before);
   } catch (error) {
-    await goBack(invocation, versions, replacement, { next, current, before }, error);
+    await goBack(withoutSignal(invocation), versions, replacement, { next, current, earlier, before }, error);
   }
   await versions.prune();
   out.result({ before: before.version, version: next.version, rolledBack: false });
@@ -91,15 +92,14 @@ async function programNow(versions: Versions, { version }: NodeState, launch: La
 }
 
 async function replacementOf(invocation: Invocation, place: DaemonPlace, launch: LaunchPlan | null): Promise<Replacement> {
-  const { options, context } = invocation;
-  const { restart } = options;
+  const { restart } = invocation.options;
   if (launch !== null) {
     const passphrase = launch.asksPassphrase ? await askedPassphrase(invocation, 'node') : null;
     return {
       place,
-      async start({ command, args }) {
+      async start({ command, args }, by) {
         await stopDaemon(place);
-        await startLaunched(invocation, place, { ...launch, command, program: [...args] }, passphrase);
+        await startLaunched(by, place, { ...launch, command, program: [...args] }, passphrase);
       },
     };
   }
@@ -108,11 +108,11 @@ async function replacementOf(invocation: Invocation, place: DaemonPlace, launch:
   }
   return {
     place,
-    async start() {
+    async start(_program, by) {
       await new Promise<void>((resolve, reject) => {
         execFile('/bin/sh', ['-c', restart], { timeout: RESTART_MS }, (error) => (error === null ? resolve() : reject(new DaemonError('E_NOT_RUNNING', `"${restart}" failed: ${error.message.slice(0, 500)}`))));
       });
-      await awaitDaemon(place, { timeoutMs: READY_MS, signal: context.signal });
+      await awaitDaemon(place, { timeoutMs: READY_MS, signal: by.context.signal });
     },
   };
 }
@@ -150,15 +150,18 @@ async function requireUp(invocation: Invocation, { version }: VersionedProgram, 
   throw new DaemonError('E_NOT_RUNNING', problem);
 }
 
+/** Whoever gives up in the middle gets the old version back all the same. */
+const withoutSignal = (invocation: Invocation): Invocation => ({ ...invocation, context: { ...invocation.context, signal: new AbortController().signal } });
+
 async function goBack(
-  invocation: Invocation, versions: Versions, replacement: Replacement, { next, current, before }: { next: VersionedProgram; current: VersionedProgram; before: NodeState }, error: unknown,
+  invocation: Invocation, versions: Versions, replacement: Replacement, { next, current, earlier, before }: { next: VersionedProgram; current: VersionedProgram; earlier: VersionedProgram | null; before: NodeState }, error: unknown,
 ): Promise<never> {
   const why = asCocoonError(error).message;
   await invocation.out.warn(`version ${next.version} did not come up: ${why}`);
-  await versions.use(current, null);
+  await versions.use(current, earlier);
   await stopDaemon(replacement.place);
   try {
-    await replacement.start(current);
+    await replacement.start(current, invocation);
     await requireUp(invocation, current, before);
   } catch (cause) {
     throw new DaemonError('E_NOT_RUNNING', `version ${next.version} did not come up (${why}), and neither did ${current.version} again: ${asCocoonError(cause).message}`, { cause, hint: `its log is ${replacement.place.log}` });
