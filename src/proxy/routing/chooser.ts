@@ -122,9 +122,12 @@ export type Observation =
   | { readonly kind: 'metering'; readonly node: Candidate; readonly nowMs: number; readonly honest: boolean }
   | { readonly kind: 'canary'; readonly node: Candidate; readonly nowMs: number; readonly finding: CanaryFinding };
 
-/** Why a node was not taken. `slower`: its predicted time, weighed with its reputation, was not the best; `dearer`: as good, for more. */
+/**
+ * Why a node was not taken. `slower`: its predicted time, weighed with its reputation, was not the best; `dearer`: as good, for
+ * more; `unproven`: it would have more requests than it has shown to run without waiting, and another was sure to be free.
+ */
 export type PassedOver =
-  | 'disabled' | 'closing' | 'full' | 'too dear' | 'already failed' | 'bond too small' | 'resting' | 'distrusted' | 'slower' | 'dearer' | 'another explored';
+  | 'disabled' | 'closing' | 'full' | 'too dear' | 'already failed' | 'bond too small' | 'resting' | 'distrusted' | 'slower' | 'dearer' | 'another explored' | 'unproven';
 
 /** One node in an explanation. Times in ms. */
 export interface RankedNode {

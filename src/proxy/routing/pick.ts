@@ -1,5 +1,6 @@
-// The decision among nodes that could take a request, their times already predicted: those in good standing first, of these
-// the one that is done first; of nearly equal ones the node that has the conversation, then the cheaper, then the larger bond.
+// The decision among nodes that could take a request, their times already predicted: those in good standing first, of these those
+// that are sure to be free, so that no request waits at a node that claimed more than it has while another is idle; of these the
+// one that is done first; of nearly equal ones the node that has the conversation, then the cheaper, then the larger bond.
 import type { ChoiceReason } from './chooser.ts';
 import type { Seat } from './seat.ts';
 
@@ -32,15 +33,20 @@ function compareTied(a: Seat, b: Seat): { readonly order: number; readonly reaso
   return { order: a.lastChosen - b.lastChosen, reason: 'turn' };
 }
 
+const sooner = (a: Seat | null, b: Seat): Seat => (a === null || b.weighedMs < a.weighedMs ? b : a);
+
 /** The choice; null when `contenders` is empty. `conversationNode`: id of the node that has its beginning, or null. */
 export function pick(contenders: readonly Seat[], conversationNode: number | null): Pick | null {
-  let best: Seat | null = null;
+  let sure: Seat | null = null;
+  let unproven: Seat | null = null;
   let last: Seat | null = null;
   for (const seat of contenders) {
-    if (seat.aside === null) {
-      if (best === null || seat.weighedMs < best.weighedMs) best = seat;
-    } else if (last === null || seat.weighedMs < last.weighedMs) last = seat;
+    if (seat.aside !== null) last = sooner(last, seat);
+    else if (seat.unproven) unproven = sooner(unproven, seat);
+    else sure = sooner(sure, seat);
   }
+  // What a node can run at once is found out where nobody is sure to be free.
+  const best = sure ?? unproven;
   if (best === null) return last === null ? null : { winner: last, reason: 'last resort' };
   if (last !== null && last.aside === 'resting' && last.inFlight === 0 && last.weighedMs + RATHER_THAN_WAIT_MS < best.weighedMs - best.waitMs / 2) {
     return { winner: last, reason: 'last resort' };
@@ -49,7 +55,7 @@ export function pick(contenders: readonly Seat[], conversationNode: number | nul
   const firstTokenLimitMs = best.firstTokenMs * FIRST_TOKEN_TIE.factor + FIRST_TOKEN_TIE.ms;
   let winner = best;
   for (const seat of contenders) {
-    if (seat.weighedMs > limitMs || seat.aside !== null || seat.firstTokenMs > firstTokenLimitMs) continue;
+    if (seat.weighedMs > limitMs || seat.aside !== null || seat.unproven !== best.unproven || seat.firstTokenMs > firstTokenLimitMs) continue;
     if (seat.candidate.id === conversationNode) return { winner: seat, reason: 'conversation' };
     if (seat !== winner && compareTied(seat, winner).order < 0) winner = seat;
   }

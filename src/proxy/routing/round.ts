@@ -29,6 +29,7 @@ export interface Round {
 function passedOver(seat: Seat, { winner, reason }: Pick): PassedOver {
   if (seat.aside !== null) return seat.aside;
   if (seat.weighedMs > winner.weighedMs) return 'slower';
+  if (seat.unproven && !winner.unproven) return 'unproven';
   if (reason === 'exploration') return 'another explored';
   return reason === 'cheaper' && seat.candidate.coefficient > winner.candidate.coefficient ? 'dearer' : 'slower';
 }

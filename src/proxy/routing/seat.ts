@@ -15,7 +15,7 @@ const OVERDUE_MS = 1_000;
 const DERIVE_MS = 5_000;
 
 const INDEX: Readonly<Record<PassedOver, number>> = {
-  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, dearer: 8, 'another explored': 9, slower: 10,
+  disabled: 0, closing: 1, full: 2, 'too dear': 3, 'already failed': 4, 'bond too small': 5, resting: 6, distrusted: 7, dearer: 8, 'another explored': 9, slower: 10, unproven: 11,
 };
 const PASSED_OVER = Object.keys(INDEX) as PassedOver[];
 
@@ -55,6 +55,8 @@ export class Seat {
   aside: Aside | null = null;
   firstTokenMs = 0;
   waitMs = 0;
+  /** More requests would be there than the node has shown to run at once without waiting. */
+  unproven = false;
   totalMs = 0;
   /** What is compared: `totalMs` with doubts about the node's word, and the risk that another attempt is needed. */
   weighedMs = 0;
@@ -76,6 +78,7 @@ export class Seat {
   #token: Line;
   #roundTripMs = 0;
   #parallel = 1;
+  #proven = 1;
   #trust = 1;
   #risk = 0;
   #distrusted = false;
@@ -102,6 +105,7 @@ export class Seat {
     let waitMs = ahead <= 0 ? 0 : (ahead / this.#parallel) * (readMs + answerMs);
     if (this.#queue.length > 0) waitMs = Math.max(waitMs, this.#overdueMs(nowMs));
     this.waitMs = waitMs;
+    this.unproven = running >= this.#proven;
     this.firstTokenMs = waitMs + readMs;
     this.totalMs = waitMs + readMs + answerMs;
     this.weighedMs = this.totalMs / this.#trust + this.#risk * (load.typicalMs + FAILURE_MS);
@@ -186,6 +190,7 @@ export class Seat {
     this.#token = speed.tokenLine;
     this.#roundTripMs = speed.roundTripMs;
     this.#parallel = speed.parallel;
+    this.#proven = speed.proven;
     const metering = this.honesty.metering(nowMs);
     const verification = this.honesty.verification(nowMs);
     const success = Math.max(0.02, attempts.success(nowMs));

@@ -27,6 +27,11 @@ const QUEUED_FACTOR = 3;
 const QUEUED_MS = 250;
 /** How far the number of parallel streams moves towards the number that were there when a request had to wait. */
 const PARALLEL_CUT = 0.25;
+/** A first token within this many times the prediction, and this much, has not waited at all. */
+const PROMPT_FACTOR = 1.5;
+const PROMPT_MS = 50;
+/** So many such first tokens prove a number of streams: one may have come just when another stream ended. */
+const PROOFS = 2;
 const PARALLEL_HALF_LIFE_MS = 30 * MINUTE;
 /** Predictions are refreshed (evidence fades) this often at most. */
 const REFRESH_MS = 15_000;
@@ -116,10 +121,13 @@ export class NodeSpeed {
   #parallelMs = 0;
   /** Until a request had to wait, each full house without waiting raises `parallel` faster. */
   #everQueued = false;
+  #proofs = 0;
   firstTokenLine: Line;
   tokenLine: Line;
   /** Streams that run at once without waiting. */
   parallel = FIRST_PARALLEL;
+  /** Streams that were there at once without one of them waiting. One always can be. */
+  proven = 1;
   /** 0 to 1. */
   confidence = 0;
 
@@ -189,6 +197,7 @@ export class NodeSpeed {
     if (late && sent.others >= 1 && this.evidence >= 1) {
       // Whether it waited for a stream or the node is slower than thought cannot be told from one: both are believed a little.
       this.parallel = Math.max(1, Math.min(this.parallel, this.parallel + PARALLEL_CUT * (sent.others - this.parallel)));
+      this.#disprove(sent.others);
       this.#everQueued = true;
       this.#parallelMs = nowMs;
       if (streams > this.parallel) return;
@@ -196,6 +205,7 @@ export class NodeSpeed {
       const step = this.#everQueued ? 0.1 : 1;
       this.parallel = Math.min(capacity, Math.max(this.parallel, streams) + step);
     }
+    if (streams > this.proven && ms <= PROMPT_FACTOR * expected + PROMPT_MS) this.#prove(streams);
     this.#firstToken.add(sent.kilobytes, ms, nowMs);
     if (this.#told.firstToken < TELLING_OBSERVATIONS) {
       this.#told.firstToken += 1;
@@ -226,8 +236,22 @@ export class NodeSpeed {
   /** The node said that it is full with `running` requests there. */
   observeFull(running: number, nowMs: number): void {
     this.parallel = Math.max(1, Math.min(this.parallel, running));
+    this.#disprove(running);
     this.#everQueued = true;
     this.#parallelMs = nowMs;
+  }
+
+  #prove(streams: number): void {
+    this.#proofs += 1;
+    if (this.#proofs < PROOFS) return;
+    this.proven = streams;
+    this.#proofs = 0;
+  }
+
+  /** With so many streams there another one had to wait. */
+  #disprove(streams: number): void {
+    this.proven = Math.max(1, Math.min(this.proven, streams));
+    this.#proofs = 0;
   }
 
   #publish(): void {

@@ -444,6 +444,86 @@ describe('observed', () => {
   });
 });
 
+describe('a node that may have claimed more than it has', () => {
+  /** Requests that were sent and have no answer yet. */
+  const occupy = (network: Network, one: TestNode): number => {
+    const { id } = network.choose([one]);
+    one.running += 1;
+    network.chooser.observed({ kind: 'sent', choice: id, nowMs: network.nowMs });
+    return id;
+  };
+  const leave = (network: Network, one: TestNode, choice: number): void => {
+    one.running -= 1;
+    network.chooser.observed({ kind: 'finished', choice, nowMs: network.nowMs, tokens: { prompt: 500, cached: 0, completion: 100 } });
+  };
+  /** One request beside another that is running; its first token comes after `ms`. */
+  const beside = (network: Network, one: TestNode, ms: number): void => {
+    const first = occupy(network, one);
+    network.chooser.observed({ kind: 'first-token', choice: first, nowMs: network.nowMs + 100 });
+    const second = occupy(network, one);
+    network.nowMs += ms;
+    network.chooser.observed({ kind: 'first-token', choice: second, nowMs: network.nowMs });
+    network.nowMs += 2_000;
+    leave(network, one, first);
+    leave(network, one, second);
+  };
+  const known = (): { network: Network; fast: TestNode; slow: TestNode } => {
+    const network = new Network({ explorationShare: 0 });
+    const [fast, slow] = [node(1), node(2)];
+    for (let i = 0; i < 5; i += 1) for (const one of [fast, slow]) network.request([one], ({ id }) => (id === 1 ? FAST : SLOW));
+    return { network, fast, slow };
+  };
+
+  it('has no second request while another node is idle, and says why', () => {
+    const { network, fast, slow } = known();
+    occupy(network, fast);
+    expect(network.choose([fast, slow]).node).toBe(2);
+    expect(network.chooser.explain(1)[0]).toMatchObject({ chosen: { node: 2 }, others: [{ node: 1, passedOver: 'unproven' }] });
+    expect(network.chooser.viewFor(fast, [], network.nowMs).passedOver).toMatchObject({ unproven: 1 });
+    expect(network.chooser.rank(ask(), [fast, slow], network.nowMs)[0]).toBe(2);
+  });
+
+  it('has it once two requests have run beside another without waiting, and no more after one has waited', () => {
+    const { network, fast, slow } = known();
+    const secondGoesTo = (): number => {
+      const running = occupy(network, fast);
+      const { node: chosen } = network.choose([fast, slow]);
+      leave(network, fast, running);
+      return chosen;
+    };
+    beside(network, fast, FAST.firstTokenMs);
+    expect(secondGoesTo()).toBe(2);
+    beside(network, fast, FAST.firstTokenMs);
+    expect(secondGoesTo()).toBe(1);
+    beside(network, fast, 6_000);
+    expect(secondGoesTo()).toBe(2);
+  });
+
+  it('is tried where no node is sure to be free, up to what it announces', () => {
+    const { network, fast, slow } = known();
+    occupy(network, fast);
+    occupy(network, slow);
+    const chosen = network.choose([fast, slow]).node;
+    expect([1, 2]).toContain(chosen);
+    fast.running = fast.capacity;
+    expect(network.choose([fast, slow]).node).toBe(2);
+    slow.running = slow.capacity;
+    expect(() => network.choose([fast, slow])).toThrow(RemoteError);
+  });
+
+  it('that said it was full is not sure to be free with as many again', () => {
+    const { network, fast, slow } = known();
+    beside(network, fast, FAST.firstTokenMs);
+    beside(network, fast, FAST.firstTokenMs);
+    const first = occupy(network, fast);
+    const refused = occupy(network, fast);
+    fast.running -= 1;
+    network.chooser.observed({ kind: 'failed', choice: refused, nowMs: network.nowMs, failure: 'busy' });
+    expect(network.choose([fast, slow]).node).toBe(2);
+    leave(network, fast, first);
+  });
+});
+
 describe('explanations', () => {
   it('explain: says in words and numbers who was chosen, who was not and why, and what came of it', () => {
     const network = new Network({ explorationShare: 0 });
