@@ -9,7 +9,7 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 
 /** Rank of each layer; a file may import from its own folder and from strictly lower ranks. */
 const RANK = {
-  main: 7, system: 7, commands: 6, localnet: 5,
+  main: 7, system: 7, index: 7, library: 6.5, commands: 6, localnet: 5,
   client: 4, proxy: 4, node: 4,
   openai: 3, seal: 3, wire: 3,
   chain: 2, tee: 2,

@@ -1,23 +1,19 @@
 // `cocoon receipt verify FILE`: judges a receipt and the evidence that its signer rests on, without any network. Exit 0 only when
 // every required check passed, 5 when one failed, 12 when one was not made.
-import { judgeReceipt } from '../client/receipt-judge.ts';
 import { AttestationError } from '../core/errors.ts';
-import { certificateFile } from '../tee/evidence-file.ts';
-import { overallOf } from '../tee/verdict.ts';
-import { declareJudgingOffline, judgeGiven, judgeRules } from './attest-input.ts';
+import { declareJudgingOffline } from './attest-input.ts';
 import { printVerdict, verdictData, verdictError } from './attest-view.ts';
 import { readBody, readReceipt } from './receipt-input.ts';
+import { judgeWholeReceipt } from './receipt-judging.ts';
 import { receiptData } from './receipt-show.ts';
 import type { Command } from 'commander';
 import type { CocoonError } from '../core/errors.ts';
 import type { Verdict } from '../tee/verdict.ts';
-import type { ShownVerdict } from './attest-view.ts';
 import type { Invocation } from './command.ts';
 
 interface VerifyOptions {
   readonly request?: string;
   readonly answer?: string;
-  readonly at?: number;
 }
 
 export function declare(command: Command): void {
@@ -32,18 +28,11 @@ export async function run(invocation: Invocation): Promise<void> {
   const { args: [name = ''], out } = invocation;
   const options: VerifyOptions = invocation.options;
   const file = await readReceipt(invocation, name);
-  const receipt = judgeReceipt(file, { request: await readBody(invocation, options.request), answer: await readBody(invocation, options.answer) });
-  // The evidence counts at the time of the answer: certificates of nodes live for a day.
-  const atMs = options.at ?? receipt.signed.receipt.core.time * 1000;
-  const offline: Invocation = { ...invocation, options: { ...invocation.options, offline: true, at: atMs } };
-  const given = { file: certificateFile(file.certificate), source: name, live: false };
-  const rules = await judgeRules(offline, given);
-  const evidence = await judgeGiven(offline, given, rules);
-  const checks = [...receipt.verdict.checks, ...evidence.checks];
-  const verdict: ShownVerdict = { ...evidence, overall: overallOf(checks), checks, parts: [{ kind: 'receipt', verdict: receipt.verdict, facts: {} }, ...evidence.parts] };
-  out.result({ source: name, at: new Date(rules.nowMs).toISOString(), policy: rules.policyName, receipt: receiptData(file), ...verdictData(verdict) });
+  const bodies = { request: await readBody(invocation, options.request), answer: await readBody(invocation, options.answer) };
+  const { verdict, own, atMs, policyName } = await judgeWholeReceipt(invocation, file, name, bodies);
+  out.result({ source: name, at: new Date(atMs).toISOString(), policy: policyName, receipt: receiptData(file), ...verdictData(verdict) });
   await printVerdict(out, verdict, false);
-  const error = receiptError(receipt.verdict) ?? verdictError(verdict);
+  const error = receiptError(own) ?? verdictError(verdict);
   if (error !== null) throw error;
 }
 
