@@ -47,6 +47,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'node reload', summary: 'read price, capacity and alerts from the settings anew', load: () => import('./node-reload.ts') },
   { path: 'node stop', summary: 'finish what runs and end the node', load: () => import('./node-stop.ts') },
   { path: 'node logs', summary: 'show the node\'s log', load: () => import('./node-logs.ts') },
+  { path: 'node dashboard', summary: 'the operator\'s page, on this machine', load: () => import('./node-dashboard.ts') },
   { path: 'node upgrade', summary: 'replace the node by another version, and go back if it fails', load: () => import('./node-upgrade.ts') },
   { path: 'node why', summary: 'ask the proxies why requests came here or went elsewhere', load: () => import('./node-why.ts') },
   { path: 'node close', summary: 'collect what proxies still owe to this machine\'s nodes', load: () => import('./node-close.ts') },
