@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { fromHex, toHex } from '../../src/core/bytes.ts';
 import { createAnswerOpener, createAnswerSealer } from '../../src/seal/answer.ts';
-import { encodeKeyRecord, recordHash, signedBytesOf, verifyKeyRecord } from '../../src/seal/key-record.ts';
+import { recordQuestion } from '../../src/seal/evidence.ts';
+import { decodeKeyRecord, encodeKeyRecord, recordHash, signedBytesOf, verifyKeyRecord } from '../../src/seal/key-record.ts';
+import { receiptRequestId } from '../../src/seal/receipt.ts';
 import { encodeRouting, openRequest, prepareSeal } from '../../src/seal/request.ts';
 import { HYBRID_SUITE, loadSuite, MANDATORY_SUITE } from '../../src/seal/suites.ts';
 import type { AnswerChunk } from '../../src/seal/answer.ts';
@@ -33,7 +35,7 @@ async function make(): Promise<Record<string, unknown>> {
   expect(verifyKeyRecord({ record, signature }, EXPECTED).suites).toHaveLength(2);
   return {
     about: 'SPEC.md: sealed requests and answers. Hexadecimal; secrets are of these vectors only.',
-    record: toHex(record), recordSignature: toHex(signature), recordHash: toHex(recordHash(record)), now: NOW_S,
+    record: toHex(record), recordSignature: toHex(signature), recordHash: toHex(recordHash(record)), evidenceNonce: toHex(recordQuestion(decodeKeyRecord(record)).nonce), now: NOW_S,
     request: toHex(REQUEST),
     cases: suites.map(({ id, suite, seed, key }) => {
       const routing = routingOf(bytes(16, 'key id'), id);
@@ -49,7 +51,7 @@ async function make(): Promise<Record<string, unknown>> {
       opener.end();
       return {
         suite: id, seed: toHex(seed), publicKey: toHex(key.publicKey), randomness: toHex(randomness),
-        routing: toHex(encodeRouting(routing)), enc: toHex(enc), sealed: toHex(sealed),
+        routing: toHex(encodeRouting(routing)), enc: toHex(enc), sealed: toHex(sealed), receiptRequestId: toHex(receiptRequestId(routing, enc)),
         answerSecret: toHex(answer.secret), answerNonce: toHex(nonce), answer: stream.map(toHex),
       };
     }),
