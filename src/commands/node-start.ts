@@ -1,41 +1,30 @@
 // `cocoon node start`: loads a model and serves it through the network's proxies until it is stopped.
-import { availableParallelism } from 'node:os';
-import { loadLlamaEngine } from '../node/engine/llama-engine.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
 import { declareDetach, detach } from './detach.ts';
 import { joinNetwork } from './network.ts';
 import { openNodeDaemon } from './node-daemon.ts';
+import { declareEngine, engineChoice, engineFacts, openEngine } from './node-engine.ts';
 import { openNodeMoney } from './node-money.ts';
 import { openNodeSealing } from './node-sealing.ts';
 import { requireListedImage, requireListedModel } from './paid-role.ts';
 import { declarePassphrase } from './passphrase.ts';
 import { servedModel } from './served-model.ts';
-import { boundedSetting, hostPort, repeated, tonAmount, wholeNumber } from './values.ts';
+import { hostPort, repeated, tonAmount, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { Log } from '../core/log.ts';
-import type { Engine } from '../node/engine.ts';
 import type { ProxySource } from '../node/node.ts';
 import type { RunningRole } from './daemon.ts';
 import type { Invocation } from './command.ts';
+import type { EngineChoice } from './node-engine.ts';
 import type { JoinedNetwork } from './network.ts';
-import type { ServedModel } from './served-model.ts';
 import type { HostPort } from './values.ts';
-
-const DEFAULT_PARALLEL = 4;
-/** Least and most of what flags and settings may ask for. */
-const THREADS = [1, 1_024] as const;
-const PARALLEL = [1, 256] as const;
-const CTX = [16, 10_000_000] as const;
 
 interface NodeStartOptions {
   readonly model?: string;
   readonly name?: string;
   readonly proxy?: readonly HostPort[];
-  readonly threads?: number;
-  readonly parallel?: number;
-  readonly ctx?: number;
   readonly price?: number;
 }
 
@@ -44,20 +33,18 @@ export function declare(command: Command): void {
     .option('--model <model>', 'model of `models list --local`, or a GGUF file (default: the small model that comes with cocoon)')
     .option('--name <name>', 'name under which it is served (default: the file\'s name)')
     .option('--proxy <host:port>', 'proxy to serve; may be repeated (default: the network\'s)', repeated(hostPort))
-    .option('--threads <n>', 'CPU threads of the engine (default: the setting engine.threads)', wholeNumber(...THREADS))
-    .option('--parallel <n>', 'requests answered at the same time (default: the setting engine.parallel)', wholeNumber(...PARALLEL))
-    .option('--ctx <n>', 'tokens of context of each request (default: the setting engine.ctx)', wholeNumber(...CTX))
     .option('--price <n>', 'price in thousandths of the network\'s (default: the setting node.price)', wholeNumber(0, 999_999_999))
     .option('--wallet <name>', 'hot wallet that pays fees (default: the setting node.wallet)')
     .option('--owner <address>', 'cold address that is paid (default: the setting node.owner)')
     .option('--auto-claim <ton>', 'claim by itself what is signed from this amount on, for example 10 or 10TON (default: the setting node.auto_claim)', (text) => tonAmount()(text.replace(/ ?TON$/i, '')));
+  declareEngine(command);
   declarePassphrase(command);
   declareDetach(command);
   declareDaemon(command);
 }
 
 export async function run(invocation: Invocation): Promise<void> {
-  const engineSettings = engineOptions(invocation);
+  const choice = engineChoice(invocation);
   if (await detach(invocation, 'node')) return;
   await runDaemon('node', invocation, async (log) => {
     const opened: (() => Promise<void>)[] = [];
@@ -67,7 +54,7 @@ export async function run(invocation: Invocation): Promise<void> {
     try {
       const network = await joinNetwork(invocation, 'node', log);
       opened.push(() => network.close());
-      return await serve(invocation, network, engineSettings, log, opened, close);
+      return await serve(invocation, network, choice, log, opened, close);
     } catch (error) {
       await close();
       throw error;
@@ -75,33 +62,9 @@ export async function run(invocation: Invocation): Promise<void> {
   });
 }
 
-/** Flags and settings of the engine, checked before anything is read or started. */
-function engineOptions({ settings, options }: Invocation): { parallel: number; threads: number; contextSize?: number } {
-  const { parallel, threads, ctx }: NodeStartOptions = options;
-  const contextSize = ctx ?? boundedSetting(settings, 'engine.ctx', ...CTX);
-  return {
-    parallel: parallel ?? boundedSetting(settings, 'engine.parallel', ...PARALLEL) ?? DEFAULT_PARALLEL,
-    threads: threads ?? boundedSetting(settings, 'engine.threads', ...THREADS) ?? Math.max(1, availableParallelism() - 1),
-    ...(contextSize !== undefined && { contextSize }),
-  };
-}
-
-async function loadEngine({ context, out }: Invocation, model: ServedModel, engineSettings: ReturnType<typeof engineOptions>, log: Log): Promise<Engine> {
-  let told = -1;
-  return loadLlamaEngine({
-    modelPath: model.path, model: model.name, gpu: 'off', ...engineSettings,
-    onProgress: (fraction) => {
-      const tenths = Math.floor(fraction * 10);
-      if (tenths > told && out.interactive) void out.note(`loading ${model.name}: ${tenths * 10} %`);
-      told = Math.max(told, tenths);
-    },
-    signal: context.signal, log,
-  });
-}
-
 /** Checks, loads and joins; resolves when a proxy has accepted the node. What was opened is in `opened`, also when this rejects. */
 async function serve(
-  invocation: Invocation, network: JoinedNetwork, engineSettings: ReturnType<typeof engineOptions>, log: Log, opened: (() => Promise<void>)[], close: () => Promise<void>,
+  invocation: Invocation, network: JoinedNetwork, choice: EngineChoice, log: Log, opened: (() => Promise<void>)[], close: () => Promise<void>,
 ): Promise<RunningRole> {
   const { context, options, settings } = invocation;
   const { price, proxy, model: file, name }: NodeStartOptions = options;
@@ -118,7 +81,7 @@ async function serve(
   if (money !== null) opened.push(() => money.close());
   const daemon = await openNodeDaemon(invocation, network, served, { price }, log);
   opened.push(() => daemon.close());
-  const engine = await loadEngine(invocation, served, engineSettings, log);
+  const engine = await openEngine(invocation, served, choice, { file, name }, log);
   // Its bytes were hashed while they were loaded: nothing is served before they are known.
   await served.verified.catch(async (error: unknown) => {
     await engine.close();
@@ -144,10 +107,9 @@ async function serve(
   } finally {
     signal.removeEventListener('abort', stop);
   }
-  const { backend, sequences, contextSize, threads } = engine.info();
   return {
     facts: {
-      model: served.fullName, backend, threads: String(threads), parallel: String(sequences), ctx: String(contextSize),
+      model: served.fullName, ...engineFacts(engine),
       proxies: [...node.states().keys()].join(','), evidence: identity.evidence, ...money?.facts,
     },
     ended: control.ended,

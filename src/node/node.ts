@@ -111,12 +111,21 @@ class Uplinks implements RunningNode {
 
   constructor(options: NodeOptions) {
     this.#options = options;
-    this.#terms = { coefficient: options.coefficient, capacity: options.capacity ?? options.engine.info().sequences, draining: options.draining ?? false, refuseFromMs: 0 };
+    this.#terms = { able: true, coefficient: options.coefficient, capacity: options.capacity ?? options.engine.info().sequences, draining: options.draining ?? false, refuseFromMs: 0 };
     this.ended = this.#over.promise;
     this.#ready.promise.catch(() => {}); // who does not wait for it is not told; `ended` has the error too
     void this.ended.then((error) => this.#ready.reject(error ?? new NetworkError('E_CLOSED', 'the node was stopped')));
     const { proxies } = options;
-    this.#unlisten = 'current' in proxies ? proxies.onChange(() => this.#follow()) : () => {};
+    const unfollow = 'current' in proxies ? proxies.onChange(() => this.#follow()) : () => {};
+    // Proxies choose others while the engine is being started again.
+    const unwatch = options.engine.watch?.((able) => {
+      this.#terms.able = able;
+      for (const uplink of this.#uplinks.values()) uplink.tell();
+    });
+    this.#unlisten = () => {
+      unfollow();
+      unwatch?.();
+    };
     this.#follow();
   }
 

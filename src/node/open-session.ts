@@ -42,8 +42,10 @@ export interface SessionOptions {
   readonly sealing?: Omit<SealedDeps, 'now'>;
 }
 
-/** What the operator may change while the node runs. */
+/** What the operator may change while the node runs, and what the engine does. */
 export interface Terms {
+  /** False while the engine cannot answer. */
+  able: boolean;
   coefficient: number;
   capacity: number;
   draining: boolean;
@@ -142,7 +144,7 @@ export async function openSession(
   void connection.closed.then(() => account.close());
   void account.failed.then((error) => connection.close(error));
   try {
-    const isDisabled = (): boolean => account.blocked || terms.draining || hooks.isLeaving();
+    const isDisabled = (): boolean => account.blocked || terms.draining || !terms.able || hooks.isLeaving();
     const told = terms.coefficient;
     const session = await openWorkerSession(connection, sessionPort(options, account, terms), {
       ownerAddress: options.accounts.ownerAddress,

@@ -23,6 +23,8 @@ export interface ChildEngineOptions {
   readonly onProgress?: (fraction: number) => void;
   /** Gives up loading the first time. */
   readonly signal?: AbortSignal;
+  /** Whether the file is still what it was; asked each time the process was started again. Rejects when it is not. */
+  readonly check?: (signal: AbortSignal) => Promise<void>;
   /** How long a request waits for a process that is being started again. Default 15 seconds. */
   readonly restartWaitMs?: number;
   readonly times?: ChildTimes;
@@ -105,24 +107,24 @@ class Supervisor implements ChildEngine {
   }
 
   async* complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {
-    this.#admit();
+    const leave = this.#admit();
     try {
       const running = await this.#running(signal);
       if (running === null) yield { type: 'finish', reason: 'cancelled', usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 } };
-      else yield* answer(running, request, signal);
+      else yield* answer(running, request, signal, leave);
     } finally {
-      this.#open -= 1;
+      leave();
     }
   }
 
   async embed(texts: readonly string[], signal: AbortSignal): Promise<EngineEmbeddings> {
-    this.#admit();
+    const leave = this.#admit();
     try {
       const running = await this.#running(signal);
       if (running === null) throw abortError(signal);
       return await running.embed(texts, signal);
     } finally {
-      this.#open -= 1;
+      leave();
     }
   }
 
@@ -133,10 +135,16 @@ class Supervisor implements ChildEngine {
     await this.#watching;
   }
 
-  #admit(): void {
+  /** Counts a request; returns what ends it, once. */
+  #admit(): () => void {
     if (this.#closing.signal.aborted) throw new EngineError('E_ENGINE', 'engine is closed');
     if (this.#open >= this.#limit) throw new EngineError('E_ENGINE_BUSY', `engine has ${this.#open} requests, expected fewer than ${this.#limit}`);
     this.#open += 1;
+    let open = true;
+    return () => {
+      if (open) this.#open -= 1;
+      open = false;
+    };
   }
 
   /** The process, once there is one; null when `signal` aborts first. */
@@ -184,12 +192,15 @@ class Supervisor implements ChildEngine {
     try {
       const { backend, gpuLayers, contextSize } = await next.ready;
       const same = backend === this.#info.backend && gpuLayers >= this.#info.gpuLayers && contextSize >= this.#info.contextSize;
-      if (same) return true;
+      if (same) {
+        await this.#options.check?.(this.#closing.signal);
+        return true;
+      }
       this.#options.log.error('engine came back with less than before', { backend, gpuLayers, contextSize });
-      await next.close();
     } catch (error) {
       this.#options.log.error('engine cannot be started again', { reason: asCocoonError(error).message });
     }
+    await next.close();
     return false;
   }
 
@@ -209,8 +220,8 @@ class Supervisor implements ChildEngine {
   }
 }
 
-/** One answer of a process. Leaving it, or its signal, ends it there; the process's end is its failure. */
-async function* answer(running: EngineProcess, request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {
+/** One answer of a process. Leaving it, or its signal, ends it there; the process's end is its failure. `over`: it holds nothing any more. */
+async function* answer(running: EngineProcess, request: EngineRequest, signal: AbortSignal, over: () => void): AsyncGenerator<EngineEvent, void, void> {
   const events: EngineEvent[] = [];
   const state: { ended: boolean; failure: Error | null; usage: EngineUsage | null; wake: () => void } = {
     ended: false, failure: null, usage: null, wake: () => undefined,
@@ -218,13 +229,17 @@ async function* answer(running: EngineProcess, request: EngineRequest, signal: A
   const news = (): Promise<void> => new Promise((resolve) => { state.wake = resolve; });
   const id = running.ask(request, {
     event(event) {
-      state.ended = event.type === 'finish';
+      if (event.type === 'finish') {
+        state.ended = true;
+        over();
+      }
       if (event.type === 'text') state.usage = event.usage ?? state.usage;
       events.push(event);
       state.wake();
     },
     failed(error) {
       state.ended = true;
+      over();
       const uncounted = error instanceof EngineError && error.code === 'E_ENGINE' && !(error instanceof EngineStoppedError);
       state.failure = uncounted && state.usage !== null ? new EngineStoppedError(error.message, state.usage, { cause: error }) : error;
       state.wake();

@@ -18,7 +18,7 @@ export interface FrameChannel {
 export interface FrameListener {
   /** May throw: the channel is then closed with that error. */
   message(message: unknown): void;
-  /** Once: the other side has gone, or what it sent cannot be read. */
+  /** Once: the other side has gone (null), or what it sent cannot be read. */
   closed(error: Error | null): void;
 }
 
@@ -53,7 +53,7 @@ export function openFrameChannel(socket: Duplex, listener: FrameListener): Frame
       close(error instanceof Error ? error : new Error(String(error)));
     }
   });
-  socket.on('error', (error) => close(error));
+  socket.on('error', () => close(null)); // the other side has gone
   socket.on('end', () => close(null));
   socket.on('close', () => close(null));
 

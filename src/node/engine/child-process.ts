@@ -92,6 +92,7 @@ class Child implements EngineProcess {
   #killed: string | null = null;
   #refused: Error | null = null;
   #failure: EngineError | null = null;
+  #loaded = false;
 
   constructor(options: ChildProcessOptions) {
     this.#options = options;
@@ -171,7 +172,9 @@ class Child implements EngineProcess {
 
   close(): Promise<void> {
     return this.#closing ??= (async () => {
-      this.#tell({ kind: 'close' });
+      // While it loads there is nothing to be lost.
+      if (this.#loaded) this.#tell({ kind: 'close' });
+      else this.#process.kill('SIGKILL');
       const late = setTimeout(() => this.#kill('it did not close'), this.#options.times.closeMs);
       await this.ended;
       clearTimeout(late);
@@ -208,7 +211,9 @@ class Child implements EngineProcess {
       }
       case 'log': return this.#options.log[message.level](message.message, message.fields);
       case 'progress': return this.#options.onProgress?.(message.fraction);
-      case 'ready': return this.#ready.resolve(message.info);
+      case 'ready':
+        this.#loaded = true;
+        return this.#ready.resolve(message.info);
       case 'refused':
         this.#refused = errorFromData(message.error);
         return;
