@@ -1,4 +1,4 @@
-// WIRE.md section 20 and the behaviours of WIRE-2026-04.md sections 11 and 12 that concern a paid network: for each, the tests
+// WIRE.md section 20, all of it, and the behaviours of WIRE-2026-04.md sections 11 and 12 that concern a paid network: for each, the tests
 // that show what ours does instead, or why it cannot happen here. The named tests must exist, by name and file.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
     shown: {
       'network/failures.test.ts': ['refusals: unknown model 7, too long 10', 'an engine that throws what is no error of ours tells nothing of it'],
       'client/chat.test.ts': ['a refusal: the status with and without a body', 'errors of the session: numbers of the protocol are explained'],
+      'client/endpoint/upstream-defects.test.ts': ['1: requests that cannot be answered are refused, each by name, and the endpoint lives'],
     },
   },
   2: {
@@ -26,6 +27,7 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
     shown: {
       'wire/client-session.test.ts': ['version %i: an error before and after the head arrives with its final info', 'its own deadline ends a request that gets no answer'],
       'network/answers.test.ts': ['versions: a proxy that knows up to version %i answers'],
+      'client/endpoint/upstream-defects.test.ts': ['2: what the proxy or the node refuses is told at once, and no request hangs', '2: a node that fails before its first byte'],
     },
   },
   3: {
@@ -41,6 +43,7 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
     shown: {
       'network/cancellation.test.ts': ['abort: one request stops at the engine at once', 'a client whose connection breaks takes all its requests with it'],
       'network/dishonest.test.ts': ['disconnects just before the end: it pays for what was delivered'],
+      'client/endpoint/upstream-defects.test.ts': ['4: an application that leaves stops the engine'],
     },
   },
   5: {
@@ -49,6 +52,7 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
       'network/failures.test.ts': ['an engine that fails %s: the client is told'],
       'node/handlers.test.ts': ['rejects, without an end, when the engine fails before piece %i of a stream'],
       'client/chat.test.ts': ['%s is an incomplete answer, not an answer'],
+      'client/endpoint/upstream-defects.test.ts': ['5: an answer that breaks off ends without the terminator of a complete one'],
     },
   },
   6: { ours: 'bodies of engines are not parsed on the way', impossible: 'the node writes its answers itself; the proxy reads usage at their end and takes anything else for none (Relayed)', shown: { 'proxy/charge.test.ts': ['usage: %j bounds nothing'] } },
@@ -64,7 +68,11 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
   8: { ours: 'the extended comparison leads on', shown: { 'wire/worker-session.test.ts': ['handshake: the extended comparison leads on to Ready'] } },
   9: {
     ours: 'a proxy that is gone is left for another one, or dialled again',
-    shown: { 'network/failures.test.ts': ['a proxy that vanishes in mid-answer: client and node notice at once', 'connectToProxy: a silent proxy takes its share of the time only'] },
+    shown: {
+      'network/failures.test.ts': ['a proxy that vanishes in mid-answer: client and node notice at once', 'connectToProxy: a silent proxy takes its share of the time only'],
+      'client/staying-up.test.ts': ['a proxy that fails before the first byte: another one, unseen'],
+      'client/endpoint/upstream-defects.test.ts': ['9: a proxy that comes back is used again, and meanwhile nothing claims that one is ready'],
+    },
   },
   10: {
     ours: 'queries on a connection that ends fail with it, and a request that could not be sent frees everything',
@@ -121,9 +129,16 @@ const WIRE: Readonly<Record<number, Behaviour>> = {
   22: { ours: 'the same doubles in the same order, because both sides must agree to the token', shown: { 'openai/token-price.test.ts': ['$tokens × $coefficient × $mult = $result'] } },
   23: { ours: 'messages have the layout that the contracts read', shown: { 'chain/cells/messages.test.ts': ['onchain/messages.json: every vector has a codec here', '%s: fields equal, cell equal after encoding'] } },
   24: { ours: 'lengths are written for the body that is sent', shown: { 'proxy/request-limits.test.ts': ['Content-Length follows the body, in whatever case; other headers stay'] } },
-  25: { ours: 'requests and answers keep their bytes', shown: { 'openai/json-edit.test.ts': ['keeps order, numbers, escapes and inner spacing of what is not named'], 'proxy/request-limits.test.ts': ['%s: the bytes are the client\\\'s own'] } },
-  26: { ours: 'headers of a request do not reach the engine', impossible: 'the engine port takes a prompt and sampling, no headers (src/node/engine.ts); our client sends Content-Type and Content-Length only', shown: { 'node/answer-request.test.ts': ['headers of the request, the conversation\'s too, do not reach the engine'], 'client/chat.test.ts': ['sends an OpenAI request that streams, with nothing that was not asked for'] } },
-  27: { ours: 'operator pages are on the loopback address, and refuse pages from elsewhere', shown: { 'http/server.test.ts': ['loopbackOnly: refuses other binds, foreign names and pages from elsewhere'] } },
+  25: { ours: 'requests and answers keep their bytes', shown: { 'openai/json-edit.test.ts': ['keeps order, numbers, escapes and inner spacing of what is not named'], 'proxy/request-limits.test.ts': ['%s: the bytes are the client\\\'s own'], 'client/endpoint/upstream-defects.test.ts': ['25, 26, 28: the body goes as it was written'] } },
+  26: { ours: 'headers of a request do not reach the engine', impossible: 'the engine port takes a prompt and sampling, no headers (src/node/engine.ts); our client sends Content-Type and Content-Length only', shown: { 'node/answer-request.test.ts': ['headers of the request, the conversation\'s too, do not reach the engine'], 'client/chat.test.ts': ['sends an OpenAI request that streams, with nothing that was not asked for'], 'client/endpoint/upstream-defects.test.ts': ['25, 26, 28: the body goes as it was written but for the limit'] } },
+  27: { ours: 'operator pages are on the loopback address, and refuse pages from elsewhere', shown: { 'http/server.test.ts': ['loopbackOnly: refuses other binds, foreign names and pages from elsewhere'], 'client/endpoint/upstream-defects.test.ts': ['27: pages of other origins and other names of this machine are refused'] } },
+  28: {
+    ours: 'tools, log probabilities, users and seeds go through; what cannot be honoured is refused by name',
+    shown: {
+      'client/endpoint/surface.test.ts': ['tools: calls, forced and parallel, and the answer to their results', 'logprobs and top_logprobs: whole and streamed', 'seed, stop, penalties and the rest: as they were written', 'refused by name, before anything is paid for: %s'],
+      'client/endpoint/upstream-defects.test.ts': ['25, 26, 28: the body goes as it was written but for the limit, white list or not'],
+    },
+  },
 };
 
 const WIRE_2026: Readonly<Record<string, Behaviour>> = {
@@ -140,7 +155,7 @@ const rows = [...Object.entries(WIRE).map(([key, value]) => [`WIRE.md 20.${key}`
 
 describe('upstream defects', () => {
   it('every behaviour of the section is in the table', () => {
-    expect(Object.keys(WIRE).map(Number)).toEqual(Array.from({ length: 27 }, (_, index) => index + 1));
+    expect(Object.keys(WIRE).map(Number)).toEqual(Array.from({ length: 28 }, (_, index) => index + 1));
   });
 
   it.each(rows)('%s: ours is shown by tests that exist, or is impossible', (_, { ours, shown = {}, impossible }) => {
