@@ -39,6 +39,7 @@ import type { Policy as AnyKind, TeePolicy } from '../../src/tee/policy.ts';
 import type { Connection } from '../../src/wire/connection.ts';
 import type { VersionRange } from '../../src/wire/versions.ts';
 import type { Forwarder } from './forwarder.ts';
+import type { Engine } from '../../src/node/engine.ts';
 import type { InstantEngine, InstantEngineOptions } from './instant-engine.ts';
 
 /** Of the network's images; the version of test/fakes/context.ts. */
@@ -51,6 +52,8 @@ interface HostPort { readonly host: string; readonly port: number }
 
 export interface TestNodeOptions {
   readonly engine?: InstantEngineOptions;
+  /** Instead of a scripted engine; the node's own from then on. */
+  readonly served?: Engine;
   /** Base name; the engine's too. Default "instant". */
   readonly model?: string;
   readonly price?: number;
@@ -165,14 +168,14 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       await proxy?.close();
       proxy = null;
     },
-    async startNode({ engine: engineOptions = {}, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true, sealing: seals = true } = {}) {
+    async startNode({ engine: engineOptions = {}, served, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true, sealing: seals = true } = {}) {
       const own = await identity(evidence ?? await evidenceOf('worker'), 'worker');
       const engine = createInstantEngine({ model, sequences: 4, ...engineOptions });
       const sealing = seals && evidence === undefined
         ? await createSealing({ identity: () => own.current(), imageHash: member.policy('worker').imageHashes[0] ?? NO_HASH, model: `${model}@test:0`, root: '', clock: systemClock, log }) : null;
       if (sealing !== null) undo.push(async () => sealing.close());
       const node = startNode({
-        engine, model: `${model}@test:0`, coefficient: price, proxies, identity: () => own.current(),
+        engine: served ?? engine, model: `${model}@test:0`, coefficient: price, proxies, identity: () => own.current(),
         verifyProxy: verify(policy ?? member.policy('proxy')), accounts: nodeAccounts(own.publicKey), isTest: true, clock: systemClock, log,
         sleep: (ms, signal) => sleep(Math.min(ms, 20), signal), ...(sealing !== null && { sealing: { sealing, terms: () => NO_TERMS } }),
         ...(versions !== undefined && { versions }),
