@@ -39,6 +39,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { path: 'models fit', summary: 'what a model needs, and whether this machine can hold it', load: () => import('./models-fit.ts') },
   { path: 'models rm', summary: 'remove a model from this machine', load: () => import('./models-rm.ts') },
   { path: 'node doctor', summary: 'is this machine good enough, and what mends it', load: () => import('./node-doctor.ts') },
+  { path: 'node provision', summary: 'prepare this machine, reversibly', load: () => import('./node-provision.ts') },
   { path: 'node start', summary: 'serve a model to the network', load: () => import('./node-start.ts') },
   { path: 'node run-engine', summary: 'run the engine of a node', hidden: true, load: () => import('./node-run-engine.ts') },
   { path: 'node status', summary: 'what the node on this machine does, and how it is', load: () => import('./node-status.ts') },
