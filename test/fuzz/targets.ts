@@ -28,6 +28,7 @@ import { parseCertificate } from '../../src/tee/certificate-parse.ts';
 import { verifyCertificate } from '../../src/tee/certificate-verify.ts';
 import { readCertificateTable } from '../../src/tee/collect/certificate-table.ts';
 import { checkCcelTable } from '../../src/tee/collect/event-log.ts';
+import { readQuoteAnswer } from '../../src/tee/collect/quote-service.ts';
 import { takeTsmReport } from '../../src/tee/collect/tsm-report.ts';
 import { asObject, fieldOf, jsonObjectOf } from '../../src/tee/dcap/json-reader.ts';
 import { parseCollateral } from '../../src/tee/dcap/parse-collateral.ts';
@@ -237,6 +238,14 @@ export const TARGETS: readonly Target[] = [
     run(input) {
       ignored(() => mrtdOf(parseTdvf(input)));
       ignored(() => snpLaunchDigest({ firmware: parseOvmf(input), firmwareDigest: new Uint8Array(48), boot: null, vcpus: 1, vcpuSignature: 0 }));
+    },
+  },
+  {
+    name: 'quote-answer', files: ['tee/collect/quote-service'], seeds: [Buffer.concat([Buffer.from('0000001c01000100010000001c000000000000000000000004000000', 'hex'), Buffer.from('quot')]), Buffer.from('0000001001000000010000001000000006200100', 'hex')],
+    maxBytes: 2048,
+    run(input) {
+      const answer = readQuoteAnswer(input);
+      must('quote' in answer ? answer.quote.length > 0 && answer.quote.length < input.length : answer.error !== 0, 'an answer is a quote or an error');
     },
   },
   { name: 'certificate-table', files: ['tee/collect/certificate-table'], seeds: seedsOf('certificate-table'), maxBytes: 8192, run: (input) => readCertificateTable(input) },

@@ -9,6 +9,8 @@ const TIE = { factor: 1.05, ms: 10 };
 const FIRST_TOKEN_TIE = { factor: 1.2, ms: 20 };
 /** Fewer first tokens than this, and a node may be explored: three, the last of them not long ago. */
 const KNOWN_AT = 2.5;
+/** Fewer, and nothing is known at all. */
+const TRIED_AT = 0.5;
 /** A node with some evidence is explored again only if it would win being this many times better than thought. */
 const HOPE = 4;
 /** A node that fails more often than this is not explored: it has its trials when its rests end. */
@@ -62,15 +64,24 @@ export function pick(contenders: readonly Seat[], conversationNode: number | nul
   return { winner, reason: winner === best ? 'fastest' : compareTied(winner, best).reason };
 }
 
-/** One of the nodes of which little is known, evenly; null when there is none that could be as good as `best`. */
+/**
+ * One of the nodes of which little is known, evenly, those of which nothing is known before the others: new nodes get work although
+ * many are half known. Null when there is none that could be as good as `best`.
+ */
 export function pickUnknown(contenders: readonly Seat[], best: Seat, nowMs: number, random: () => number): Seat | null {
   let chosen: Seat | null = null;
+  let untried = false;
   let count = 0;
   for (const seat of contenders) {
     const { evidence } = seat.known.speed;
     if (evidence >= KNOWN_AT || seat.aside !== null || seat.inFlight > 0 || seat.candidate.running > 0) continue;
-    if (evidence >= 0.5 && seat.weighedMs > HOPE * best.weighedMs) continue;
+    const tried = evidence >= TRIED_AT;
+    if (tried && (untried || seat.weighedMs > HOPE * best.weighedMs)) continue;
     if (seat.known.attempts.success(nowMs) < EXPLORED_SUCCESS) continue;
+    if (!tried && !untried) {
+      untried = true;
+      count = 0;
+    }
     count += 1;
     if (random() * count < 1) chosen = seat;
   }

@@ -444,6 +444,25 @@ describe('observed', () => {
   });
 });
 
+describe('a new node among many that are half known', () => {
+  it('is explored before them', () => {
+    const network = new Network();
+    const half = Array.from({ length: 40 }, (_, index) => node(index + 1));
+    for (const one of half) network.request([one], () => FAST);
+    const known = node(100);
+    for (let i = 0; i < 6; i += 1) network.request([known], () => ({ firstTokenMs: 50, tokenMs: 1 }));
+    const fresh = node(101);
+    let asked = 0;
+    for (let i = 0; i < 200; i += 1) {
+      const { node: chosen } = network.request([...half, known, fresh], ({ id }) => (id === 100 ? { firstTokenMs: 50, tokenMs: 1 } : FAST));
+      asked += 1;
+      if (chosen === 101) break;
+    }
+    // With a twentieth of the choices for exploration, at the first of them.
+    expect(asked).toBeLessThanOrEqual(25);
+  });
+});
+
 describe('a node that may have claimed more than it has', () => {
   /** Requests that were sent and have no answer yet. */
   const occupy = (network: Network, one: TestNode): number => {
