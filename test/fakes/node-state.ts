@@ -15,6 +15,8 @@ export interface NodeStateChange {
   readonly owedSinceMs?: number;
   readonly blocked?: boolean;
   readonly accruedNano?: bigint;
+  readonly signedNano?: bigint;
+  readonly claimedNano?: bigint;
   readonly warnings?: readonly string[];
 }
 
@@ -22,7 +24,7 @@ const HEX = 'ab'.repeat(32);
 const DAY_MS = 86_400_000;
 
 export function nodeState(change: NodeStateChange): NodeState {
-  const { nowMs = 1_000_000, state = 'serving', connected = true, running = 1, queued = 0, tokensPerSecond = 42.5, balanceNano = '3000000000', accruedNano = 3_000_000_000n } = change;
+  const { nowMs = 1_000_000, state = 'serving', connected = true, running = 1, queued = 0, tokensPerSecond = 42.5, balanceNano = '3000000000', accruedNano = 3_000_000_000n, signedNano = 2_000_000_000n, claimedNano = 1_000_000_000n } = change;
   return {
     schema: 'cocoon.node-state/1', state, drainedSinceMs: null, version: '0.1.0', pid: 4_242, nowMs, startedMs: nowMs - 500_000, uptimeMs: 500_000, network: 'local',
     model: 'cocoon-tiny@local:abc', price: 1_000, capacity: { told: 4, engine: 4 }, requests: { running, queued, answered: 4, cancelled: 1, failed: 0 },
@@ -36,9 +38,9 @@ export function nodeState(change: NodeStateChange): NodeState {
       roundTripMs: connected ? 12.3 : null, protocol: connected ? 8 : null, contract: connected ? 'EQproxy' : null, running,
     }],
     money: {
-      owner: 'UQowner', wallet: { address: 'UQwallet', balanceNano, neededNano: '500000000' }, accruedNano: String(accruedNano), signedNano: '2000000000', claimedNano: '1000000000',
+      owner: 'UQowner', wallet: { address: 'UQwallet', balanceNano, neededNano: '500000000' }, accruedNano: String(accruedNano), signedNano: String(signedNano), claimedNano: String(claimedNano),
       proxies: [{
-        proxy: 'EQproxy', contract: 'EQworker', accruedTokens: '300', signedTokens: '200', claimedTokens: '100', accruedNano: String(accruedNano), signedNano: '2000000000', claimedNano: '1000000000',
+        proxy: 'EQproxy', contract: 'EQworker', accruedTokens: '300', signedTokens: '200', claimedTokens: '100', accruedNano: String(accruedNano), signedNano: String(signedNano), claimedNano: String(claimedNano),
         owedNano: '1000000000', owedSinceMs: change.owedSinceMs ?? null, blocked: change.blocked ?? false,
       }],
     },

@@ -51,15 +51,16 @@ function ton(nano) {
 const PAD = { left: 44, right: 8, top: 8, bottom: 20 };
 
 /** Round steps that cover 0 to `most`. */
-function steps(most, wanted) {
+function steps(most, wanted, whole) {
   if (!(most > 0)) return [0, 1];
   const rough = most / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const size = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;
+  const found = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) * power;
+  const size = whole === true ? Math.max(1, Math.ceil(found)) : found;
   return Array.from({ length: Math.ceil(most / size - 1e-9) + 1 }, (_, at) => at * size);
 }
 
-const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
 /** Minutes between labels that leave room for them. */
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360].map((minutes) => minutes * 60_000);
@@ -87,9 +88,9 @@ function runs(points, everyMs) {
 
 /**
  * Draws series over time into `box`. Each has a name (its class), a column of the samples and, if its area is to be filled, `area`.
- * `format` writes a value; `most` is the end of the scale where it has one.
+ * `format` writes a value; `most` is the end of the scale where it has one; `whole`: what is counted has no halves.
  */
-function draw(box, { samples, everyMs, fields, series, format, most, spanMs }) {
+function draw(box, { samples, everyMs, fields, series, format, most, whole, spanMs }) {
   const { width, height } = box.getBoundingClientRect();
   if (width < 40) return;
   const columns = series.map(({ field, scale = 1 }) => {
@@ -103,7 +104,7 @@ function draw(box, { samples, everyMs, fields, series, format, most, spanMs }) {
   }
   const to = samples.at(-1)[0];
   const from = Math.max(to - spanMs, Math.min(samples[0][0], to - 60_000));
-  const ticks = steps(most ?? Math.max(...values) * 1.04, height > 170 ? 4 : 3);
+  const ticks = steps(most ?? Math.max(...values) * 1.04, height > 170 ? 4 : 3, whole);
   const top = ticks.at(-1);
   const x = (at) => PAD.left + (at - from) / (to - from) * (width - PAD.left - PAD.right);
   const y = (value) => height - PAD.bottom - value / top * (height - PAD.top - PAD.bottom);
@@ -157,7 +158,7 @@ function drawAll() {
   const common = { samples, everyMs, fields, spanMs: range === 'fine' ? 1_800_000 : 86_400_000 };
   draw($('chart-tokens'), { ...common, format: (value) => (value >= 1_000 ? short.format(value) : String(Number(value.toFixed(value < 10 ? 1 : 0)))), series: [{ name: 'tokens', label: 'tokens/s', field: 'tokensPerSecond', area: true }] });
   draw($('chart-requests'), {
-    ...common, format: (value) => String(Number(value.toFixed(1))),
+    ...common, whole: true, format: (value) => String(Number(value.toFixed(1))),
     series: [{ name: 'running', label: 'running', field: 'running', area: true }, { name: 'queued', label: 'queued', field: 'queued' }],
   });
   const hasMoney = state !== null && state.money !== null;
@@ -226,7 +227,7 @@ function showState(now) {
   showEngine(now, engine);
   $('drain').hidden = now.state === 'draining' || now.state === 'drained';
   $('resume').hidden = !$('drain').hidden;
-  set('updated', `as of ${new Date(now.nowMs).toLocaleTimeString()}`);
+  set('updated', `as of ${new Date(now.nowMs).toLocaleTimeString([], { hourCycle: 'h23' })}`);
 }
 
 function showProxies({ proxies, money }) {
