@@ -48,7 +48,7 @@ export interface ConnectOptions {
   readonly random?: () => number;
 }
 
-export type SealSettings = Pick<SealedNodesOptions, 'verifyNode' | 'root' | 'clock'> & Pick<SealOptions, 'mode' | 'unsealed' | 'sealed'>;
+export type SealSettings = Pick<SealedNodesOptions, 'verifyNode' | 'root' | 'clock'> & Pick<SealOptions, 'mode' | 'unsealed' | 'sealed' | 'v1Keys'>;
 
 export interface ConnectedProxy {
   readonly session: ClientSession;

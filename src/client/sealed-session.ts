@@ -8,11 +8,13 @@ import { ERROR, FAILURE, NOT_READY } from '../wire/remote-codes.ts';
 import { requestShape } from './request-shape.ts';
 import { sealedAttempt } from './sealed-attempt.ts';
 import { SealedTargets } from './sealed-targets.ts';
+import { askV1, usableKey } from './v1-request.ts';
 import type { Clock } from '../core/clock.ts';
 import type { AnswerEvent, AskRequest, ClientSession, WireSession } from '../wire/client-session.ts';
 import type { NodeTarget, VerifiedNode } from '../wire/sealed.ts';
 import type { SealedNodes } from './sealed-nodes.ts';
 import type { Offered, Wish } from './sealed-targets.ts';
+import type { V1Key } from './v1-request.ts';
 
 /** `require`: nothing is sent unsealed. `prefer`: says when it goes without. `off`: nothing is sealed. */
 export type SealMode = 'require' | 'prefer' | 'off';
@@ -28,6 +30,8 @@ export interface SealOptions {
   readonly clock: Clock;
   /** Hears why a request goes unsealed, before it does; only where that is allowed. */
   unsealed?(why: string): void;
+  /** Keys that the root contract lists for the network's own encryption; asked for where a proxy offers nothing better. */
+  v1Keys?(): readonly V1Key[];
   /** Hears which node a request was sealed to, when its answer begins. */
   sealed?(node: VerifiedNode): void;
 }
@@ -80,8 +84,7 @@ async function* sealed(session: WireSession, targets: SealedTargets, options: Se
     chosen = await targets.choose(wish);
   } catch (error) {
     if (options.mode === 'require' || asCocoonError(error).code !== 'E_NO_SEAL') throw error;
-    options.unsealed?.(asCocoonError(error).message);
-    return yield* plain(session, request);
+    return yield* unsealed(session, options, request, asCocoonError(error).message);
   }
   for (;;) {
     const context = {
@@ -117,6 +120,14 @@ async function* sealed(session: WireSession, targets: SealedTargets, options: Se
       throw failure ?? error; // why the one that was there failed says more than that nobody else is there
     }
   }
+}
+
+/** The best that is left where nothing can be sealed to one node: the network's own encryption where there is a key, else nothing. Said before. */
+function unsealed(session: WireSession, options: SealOptions, request: AskRequest, why: string): AsyncGenerator<AnswerEvent, void, undefined> {
+  const { sealing, promptKeys } = session.capabilities;
+  const key = sealing || !promptKeys || isNamed(request.target) ? null : usableKey(options.v1Keys?.() ?? [], options.clock.now(), request.timeoutMs);
+  options.unsealed?.(key === null ? why : `${why}; the network's own encryption is used, which every attested proxy and node can open`);
+  return key === null ? plain(session, request) : askV1(session, key, request);
 }
 
 /** What another node may do better. */

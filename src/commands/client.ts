@@ -6,7 +6,7 @@ import { unpaidAccounts } from '../client/accounts.ts';
 import { boundedAccounts } from '../client/spending.ts';
 import { paidAccounts } from '../client/paid-accounts.ts';
 import { openPaymentBook } from '../chain/payment-book.ts';
-import { toHex } from '../core/bytes.ts';
+import { fromHex, toHex } from '../core/bytes.ts';
 import { joinNetwork } from './network.ts';
 import { sealModeOf } from './paying.ts';
 import { paymentFolder } from './payments.ts';
@@ -91,6 +91,7 @@ export async function openClient(invocation: Invocation, { renewed = false, spen
       seal: {
         mode: sealModeOf(invocation), verifyNode: network.attestation.verifyPeer('worker'), clock: invocation.context.clock,
         root: network.paid?.root.current().address.toRawString() ?? '',
+        v1Keys: () => [...network.paid?.root.current().config.keyManager?.publicKeys ?? []].map(([key, info]) => ({ publicKey: fromHex(key), ...info })),
         unsealed(why) {
           log.warn('a request goes unsealed', { reason: why });
           if (!renewed) void invocation.out.warn(`not sealed, so that the proxy can read it: ${why}`);
@@ -141,12 +142,13 @@ async function payingAccounts(invocation: Invocation, { access, root, wallet, si
   const { settings, context: { clock }, out } = invocation;
   const book = await openPaymentBook(paymentFolder(settings, network));
   const maxNano = settings.ton('client.max_deposit') ?? 20n * NANO_PER_TON;
+  const maxPerProxyNano = settings.ton('client.max_deposit_per_proxy') ?? maxNano;
   const inner = paidAccounts({
     access, root, wallet: spends ? wallet : unspent(wallet), book, clock, log: silentLog, secretKey: clientSecret(signer),
-    rules: { depositNano: settings.ton('client.deposit') ?? null, maxPerProxyNano: maxNano, maxTotalNano: maxNano },
+    rules: { depositNano: settings.ton('client.deposit') ?? null, maxPerProxyNano, maxTotalNano: maxNano },
   });
   const opened: ConnectionAccount[] = [];
-  await out.detail(`paying from ${wallet.address.toString({ bounceable: false })}, at most ${formatTon(maxNano)} TON of deposits`);
+  await out.detail(`paying from ${wallet.address.toString({ bounceable: false })}, at most ${formatTon(maxNano)} TON of deposits, ${formatTon(maxPerProxyNano)} with one proxy`);
   return {
     accounts: {
       ...inner,

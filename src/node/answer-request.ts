@@ -5,6 +5,7 @@ import { tokensUsed } from '../openai/token-price.ts';
 import { failureOf } from '../wire/remote-codes.ts';
 import { decodeBoxed } from '../wire/tl/codec.ts';
 import { handleHttpRequest } from './handlers.ts';
+import { openV1 } from './v1-request.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequest } from './handlers.ts';
 import type { TokenMultipliers } from '../openai/token-price.ts';
@@ -42,14 +43,16 @@ function unpack(query: Uint8Array): HttpRequest {
  */
 export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, sink: AnswerSink, signal: AbortSignal): Promise<void> {
   const startedAt = deps.clock.now() / 1000;
-  if (request.privateKey !== null) throw new RemoteError(602, 'encryption key is provided, but request is unencrypted');
   if (request.coefficient < 0n || request.coefficient >= COEFFICIENT_LIMIT) {
     // Before any work: it could not be priced at the end.
     throw new RemoteError(BAD_REQUEST, `coefficient is ${request.coefficient}, expected 0 to ${COEFFICIENT_LIMIT - 1n}`);
   }
   // What the proxy reserved by; a chain that falls silent meanwhile does not take an answer's price away.
   const multipliers = deps.multipliers();
-  const http = unpack(request.query);
+  const asked = unpack(request.query);
+  const sealed = openV1(asked.payload, request.privateKey);
+  const http = sealed === null ? asked : { ...asked, payload: sealed.payload };
+  const answer = sealed === null ? sink : sealed.sink(sink);
   const timesNow = (): { startedAt: number; endedAt: number } => ({ startedAt, endedAt: deps.clock.now() / 1000 });
 
   const priced = (usage: UsageCounts): FinalInfo => {
@@ -58,7 +61,7 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
   };
   let counted: FinalInfo | null = null;
   const answered = handleHttpRequest(http, deps.engine, signal, {
-    head: (status, reason, headers) => sink.head({
+    head: (status, reason, headers) => answer.head({
       httpVersion: 'HTTP/1.1', status, reason,
       headers: [
         ...headers,
@@ -68,8 +71,8 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
       ],
       payload: NO_BYTES,
     }),
-    part: (bytes) => sink.part(bytes),
-    end: (usage, bytes) => sink.end(priced(usage), bytes),
+    part: (bytes) => answer.part(bytes),
+    end: (usage, bytes) => answer.end(priced(usage), bytes),
     cut: (usage) => {
       counted = priced(usage);
     },
@@ -77,6 +80,6 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
   await answered.catch(async (error: unknown) => {
     if (counted === null) throw error;
     const { code, message } = failureOf(error);
-    await sink.fail(code, message, counted);
+    await answer.fail(code, message, counted);
   });
 }

@@ -1,6 +1,7 @@
 // One request through the proxy: bound it, put tokens aside, choose a node, pass its answer on as it comes, book what was
 // delivered, tell both sides (WIRE.md section 11). A node that fails before the first byte of its answer is replaced by another
 // one, unseen by the client, within the request's deadline; the tokens put aside stay the same.
+import { toHex } from '../core/bytes.ts';
 import { asCocoonError, RemoteError } from '../core/errors.ts';
 import { ApiError, reasonPhrase } from '../openai/errors.ts';
 import { adjustTokens } from '../openai/token-price.ts';
@@ -69,6 +70,8 @@ export function relay(deps: RelayDeps, client: ClientAccount, link: ClientLink, 
 async function answer(deps: RelayDeps, client: ClientAccount, link: ClientLink, request: ClientRequest, sink: AnswerSink, signal: AbortSignal): Promise<void> {
   const startedMs = deps.clock.now();
   if (request.minConfigVersion > deps.accounts.configVersion()) throw new RemoteError(ERROR, 'active config version is too low');
+  // The private keys of the network's own encryption are nothing that this proxy has or wants (WIRE-2026-04.md section 2.8).
+  if (request.publicKey !== null) throw new RemoteError(ERROR, `unknown public key ${toHex(request.publicKey)}`);
   let limited: LimitedRequest;
   try {
     limited = request.sealed === undefined ? limitRequest(request.query, request.maxTokens) : limitSealed(request, request.sealed.streamed);

@@ -28,6 +28,7 @@ import { createInstantEngine } from './instant-engine.ts';
 import type { Answer, AskOptions, Question } from '../../src/client/chat.ts';
 import type { ConnectedProxy } from '../../src/client/connect.ts';
 import type { SealMode } from '../../src/client/sealed-session.ts';
+import type { V1Key } from '../../src/client/v1-request.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { LocalMembership } from '../../src/localnet/membership.ts';
@@ -85,6 +86,7 @@ export interface TestClientOptions {
   /** Default: requests are not sealed. */
   readonly seal?: SealMode;
   readonly unsealed?: (why: string) => void;
+  readonly v1Keys?: () => readonly V1Key[];
   /** Instead of the clock of this machine, and of the policy for nodes. */
   readonly clock?: Clock;
   readonly nodePolicy?: Policy;
@@ -187,12 +189,12 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       }
       return Object.assign(node, { engine, sealing, tlsPublicKey: own.publicKey });
     },
-    async connect({ proxies = [clientPort], versions, policy, timeoutMs = 5_000, signal = new AbortController().signal, seal, unsealed, clock = systemClock, nodePolicy, log = silentLog } = {}) {
+    async connect({ proxies = [clientPort], versions, policy, timeoutMs = 5_000, signal = new AbortController().signal, seal, unsealed, v1Keys, clock = systemClock, nodePolicy, log = silentLog } = {}) {
       const own = await identity(none);
       const connected = await connectToProxy({
         proxies, identity: own.current(), verifyProxy: verify(policy ?? member.policy('proxy')), accounts: clientAccounts(own.publicKey),
         isTest: true, timeoutMs, signal, log, ...(versions !== undefined && { versions }),
-        ...(seal !== undefined && { seal: { mode: seal, verifyNode: verify(nodePolicy ?? member.policy('worker')), root: '', clock, ...(unsealed !== undefined && { unsealed }) } }),
+        ...(seal !== undefined && { seal: { mode: seal, verifyNode: verify(nodePolicy ?? member.policy('worker')), root: '', clock, ...(unsealed !== undefined && { unsealed }), ...(v1Keys !== undefined && { v1Keys }) } }),
       });
       undo.push(() => connected.session.close());
       return connected;
