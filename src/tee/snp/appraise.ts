@@ -167,9 +167,9 @@ function appraiseImage(checks: CheckList, { measurement }: SnpReport, { measurem
   if (nothing !== undefined) {
     checks.check(false, { name: 'image', seen, wanted: 'the digest of a measured guest', meaning: `it stands for ${nothing}` });
   } else if (measurements !== null || imageHashes !== null) {
-    const allowed = isOneOf(measurement, measurements ?? []) || isOneOf(hash, imageHashes ?? []);
+    const allowed = (measurements === null || isOneOf(measurement, measurements)) && (imageHashes === null || isOneOf(hash, imageHashes));
     const wanted = [measurements === null ? '' : `one of ${measurements.length} launch digests`, imageHashes === null ? '' : `one of ${imageHashes.length} image hashes`];
-    checks.check(allowed, { name: 'image', seen, wanted: wanted.filter((text) => text !== '').join(' or '), meaning });
+    checks.check(allowed, { name: 'image', seen, wanted: wanted.filter((text) => text !== '').join(' and '), meaning });
   } else if (anyMeasurement) checks.waive({ name: 'image', seen, wanted: 'any', meaning });
   else checks.skip({ name: 'image', seen, wanted: 'a policy that names launch digests or image hashes', meaning });
 }

@@ -50,7 +50,7 @@ export interface SnpPolicy {
   readonly hostData: Uint8Array | null;
   /** Allowed chips (64 bytes as in the report); null for any. */
   readonly chipIds: readonly Uint8Array[] | null;
-  /** Allowed launch digests (48 bytes) and image hashes (32 bytes, image-hash.ts); either list may have it, and an empty list has none. */
+  /** Allowed launch digests (48 bytes) and image hashes (32 bytes, image-hash.ts); every list that is given must have it, and an empty one has none. */
   readonly measurements: readonly Uint8Array[] | null;
   readonly imageHashes: readonly Uint8Array[] | null;
   /** True: the image is not to be judged. Ignored where `measurements` or `imageHashes` are given. */

@@ -276,7 +276,9 @@ describe('judgeSnp, policy', () => {
     expectFailure(judged({}, { measurements: [] }), 'image');
     expectPass(judged({}, { measurements: null, imageHashes: [sevImageHash(MEASUREMENT)] }));
     expectFailure(judged({}, { measurements: null, imageHashes: [sevImageHash(other)] }), 'image');
-    expectPass(judged({}, { measurements: [MEASUREMENT], imageHashes: [sevImageHash(other)] }));
+    expectPass(judged({}, { measurements: [other, MEASUREMENT], imageHashes: [sevImageHash(MEASUREMENT)] }));
+    expectFailure(judged({}, { measurements: [MEASUREMENT], imageHashes: [sevImageHash(other)] }), 'image');
+    expectFailure(judged({}, { measurements: [other], imageHashes: [sevImageHash(MEASUREMENT)] }), 'image');
     expectFailure(judged({}, { measurements: [other], imageHashes: [sevImageHash(other)] }), 'image');
     const nothing = { patches: [[144, new Uint8Array(48)]] } satisfies SnpForgery;
     expectFailure(judged(nothing, { measurements: [new Uint8Array(48)] }), 'image');
