@@ -55,6 +55,8 @@ export interface EngineTool {
   readonly name: string;
   readonly description?: string;
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** True: a forced call has arguments that fit the schema, or is refused. */
+  readonly strict?: boolean;
 }
 
 export interface EngineTools {

@@ -1,22 +1,22 @@
-// The node's OpenAI-compatible endpoints over any transport: POST /v1/chat/completions and /v1/completions, streamed
+// The node's OpenAI-compatible endpoints over any transport: POST /v1/chat/completions, /v1/completions and /v1/embeddings, streamed
 // (server-sent events) or as one document. Every refusal is an answer in OpenAI's error shape; a failure after the first
 // byte of an answer is never made to look complete: the returned promise rejects and the transport says that it failed.
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
 import { EngineError, NetworkError, asCocoonError } from '../core/errors.ts';
-import { ApiError, badRequest, reasonPhrase } from '../openai/errors.ts';
-import { parseChatRequest, parseTextRequest } from '../openai/requests.ts';
-import { chatWriter, textWriter } from '../openai/responses.ts';
+import { ApiError, reasonPhrase } from '../openai/errors.ts';
+import { embeddingsDocument } from '../openai/responses.ts';
 import { DONE, sseBytes, sseEvent } from '../openai/sse.ts';
 import { NO_USAGE } from '../openai/usage.ts';
-import { countedEvents } from './counted-events.ts';
+import { addUsage, openChoices } from './choices.ts';
 import { ContextLengthError } from './engine.ts';
+import { readJob } from './request-job.ts';
 import type { Clock } from '../core/clock.ts';
-import type { SamplingRequest } from '../openai/requests.ts';
-import type { AnswerWriter, FinishReason } from '../openai/responses.ts';
+import type { AnswerCall, AnswerLogprob, AnswerWriter, FinishReason } from '../openai/responses.ts';
 import type { UsageCounts } from '../openai/usage.ts';
-import type { CountedEvents } from './counted-events.ts';
-import type { Engine, EngineEvent, EnginePrompt } from './engine.ts';
+import type { ChoiceEvent, Choices } from './choices.ts';
+import type { Engine, EngineFinishReason, EngineUsage } from './engine.ts';
+import type { CompletionJob, EmbeddingJob } from './request-job.ts';
 
 export interface HttpHeader {
   readonly name: string;
@@ -55,8 +55,6 @@ export interface HandlerOptions {
 }
 
 const DEFAULT_MAX_REQUEST_BYTES = 8 << 20;
-/** Each piece costs every hop a message, so a fast engine would be slowed down by its own transport; nobody reads faster than this. */
-const PIECE_INTERVAL_MS = 20;
 /** Reason of the last abort of every request; made once, because an abort without one makes an exception each time. */
 const ENDED = new NetworkError('E_CLOSED', 'request has ended');
 
@@ -69,36 +67,6 @@ const STREAM_HEADERS: readonly HttpHeader[] = [
   { name: 'cache-control', value: 'no-cache' },
 ];
 
-/** A request for the engine, and how its answer is written. */
-interface Job {
-  readonly request: SamplingRequest;
-  readonly prompt: EnginePrompt;
-  readonly writerFor: typeof chatWriter;
-  /** Text that precedes the answer: the prompt of `echo`. */
-  readonly prelude: string;
-}
-
-const ROUTES: Readonly<Record<string, (payload: Uint8Array) => Job>> = {
-  '/v1/chat/completions': (payload) => {
-    const request = parseChatRequest(payload);
-    return {
-      request,
-      prompt: { kind: 'chat', messages: request.messages, template: request.template },
-      writerFor: chatWriter,
-      prelude: '',
-    };
-  },
-  '/v1/completions': (payload) => {
-    const request = parseTextRequest(payload);
-    return {
-      request,
-      prompt: { kind: 'text', text: request.prompt },
-      writerFor: textWriter,
-      prelude: request.echo ? request.prompt : '',
-    };
-  },
-};
-
 /**
  * Answers one request with `engine`. Resolves when the answer, or the refusal, has been given to `respond` whole.
  * Rejects with a CocoonError when it could not be completed after its head was sent, when `signal` aborted
@@ -109,85 +77,102 @@ export async function handleHttpRequest(
 ): Promise<void> {
   const answer = observe(respond);
   const left = new AbortController();
-  let events: CountedEvents | null = null;
+  let choices: Choices | null = null;
   try {
-    const job = readJob(http, engine, options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES);
+    const job = readJob(http, engine.info(), options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES);
+    const stop = AbortSignal.any([signal, left.signal]);
+    if (job.kind === 'embedding') {
+      await embed(answer, engine, job, stop);
+      return;
+    }
     const writer = job.writerFor({
       id: (options.newId ?? (() => randomBytes(12).toString('hex')))(),
       created: Math.floor((options.clock ?? systemClock).now() / 1000),
       model: engine.info().model,
     });
-    const request = { ...job.request, prompt: job.prompt, pieceIntervalMs: PIECE_INTERVAL_MS };
-    events = countedEvents(engine.complete(request, AbortSignal.any([signal, left.signal])));
-    await (job.request.stream ? stream : whole)(answer, writer, events, job);
+    choices = openChoices(job.requests.map((request) => engine.complete(request, stop)));
+    await (job.sampling.stream ? stream : whole)(answer, writer, choices, job);
   } catch (thrown) {
     left.abort(ENDED);
-    const usage = await events?.counts(COUNT_WAIT_MS) ?? null;
+    const usage = await choices?.counts(COUNT_WAIT_MS) ?? null;
     if (answer.delivered && usage !== null) await respond.cut?.({ ...usage, reasoningTokens: 0 });
     if (signal.aborted) throw new NetworkError('E_CLOSED', 'request was cancelled before its answer was complete', { cause: thrown });
     if (answer.begun) throw asCocoonError(thrown);
     await refuse(answer, toApiError(thrown));
   } finally {
-    // Whatever ended it, the engine's sequence is free from now on.
+    // Whatever ended it, the engine's sequences are free from now on.
     left.abort(ENDED);
   }
 }
 
-/** Checks path, method, size, body and model, in this order. */
-function readJob({ method, url, payload }: HttpRequest, engine: Engine, maxRequestBytes: number): Job {
-  const path = url.split('?', 1)[0] ?? '';
-  const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
-  if (route === undefined) throw badRequest('path is not one of this server', { status: 404, code: 'unknown_url' });
-  if (method !== 'POST') {
-    throw badRequest(`method is not allowed for ${path}, expected POST`, { status: 405, code: 'method_not_allowed', headers: { allow: 'POST' } });
-  }
-  if (payload.byteLength > maxRequestBytes) {
-    throw badRequest(`request body has ${payload.byteLength} bytes, expected at most ${maxRequestBytes}`, { status: 413, code: 'request_too_large' });
-  }
-  const job = route(payload);
-  const { model } = engine.info();
-  if (job.request.model !== model) {
-    throw badRequest(`the model '${job.request.model.slice(0, 100)}' is not served here, expected '${model}'`, { status: 404, param: 'model', code: 'model_not_found' });
-  }
-  return job;
-}
-
-async function stream(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<EngineEvent>, { request, prelude }: Job): Promise<void> {
-  const first = writer.start();
-  let unsent = (first === '' ? '' : sseEvent(first)) + (prelude === '' ? '' : sseEvent(writer.text(prelude)));
+async function stream(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<ChoiceEvent>, { requests, sampling, prelude }: CompletionJob): Promise<void> {
+  let unsent = requests.map((_, index) => opening(writer, index, prelude)).join('');
+  let usage: EngineUsage | null = null;
+  let running = requests.length;
   let begun = false;
-  for await (const event of events) {
-    const reason = event.type === 'finish' ? completedReason(event) : undefined;
+  const calls = requests.map(() => 0);
+  for await (const { index, event } of events) {
+    const reason = event.type === 'finish' ? completedReason(event.reason) : null;
     // The head waits for the first event: what fails before it is still answered with an error status.
     if (!begun) await answer.head(200, reasonPhrase(200), STREAM_HEADERS);
     begun = true;
     if (event.type === 'text') {
-      await answer.part(sseBytes(unsent + sseEvent(writer.text(event.text))));
-      unsent = '';
-    } else if (event.type === 'finish' && reason !== undefined) {
-      const usage = usageOf(event);
-      const last = sseEvent(writer.finish(reason)) + (request.includeUsage ? sseEvent(writer.usage(usage)) : '');
-      await answer.end(usage, sseBytes(unsent + last + sseEvent(DONE)));
-      return;
+      unsent += sseEvent(writer.text(index, event.text, event.logprobs));
+    } else if (event.type === 'call') {
+      const chunk = writer.call(index, calls[index] ?? 0, event.call);
+      calls[index] = (calls[index] ?? 0) + 1;
+      if (chunk !== '') unsent += sseEvent(chunk);
+    } else if (reason !== null) {
+      unsent += sseEvent(writer.finish(index, reason));
+      usage = usage === null ? event.usage : addUsage(usage, event.usage);
+      running -= 1;
+      if (running === 0) {
+        const counts = { ...usage, reasoningTokens: 0 };
+        await answer.end(counts, sseBytes(unsent + (sampling.includeUsage ? sseEvent(writer.usage(counts)) : '') + sseEvent(DONE)));
+        return;
+      }
     }
+    if (unsent !== '') await answer.part(sseBytes(unsent));
+    unsent = '';
   }
   throw new EngineError('E_ENGINE', 'engine ended its answer without saying why');
 }
 
-async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<EngineEvent>, { prelude }: Job): Promise<void> {
-  const pieces = [prelude];
-  for await (const event of events) {
+function opening(writer: AnswerWriter, index: number, prelude: string): string {
+  const first = writer.start(index);
+  return (first === '' ? '' : sseEvent(first)) + (prelude === '' ? '' : sseEvent(writer.text(index, prelude)));
+}
+
+async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<ChoiceEvent>, { requests, sampling, prelude }: CompletionJob): Promise<void> {
+  const answers = requests.map(() => ({ pieces: [prelude], calls: [] as AnswerCall[], logprobs: [] as AnswerLogprob[], reason: null as FinishReason | null }));
+  let usage: EngineUsage | null = null;
+  for await (const { index, event } of events) {
+    const own = answers[index];
+    if (own === undefined) continue;
     if (event.type === 'text') {
-      pieces.push(event.text);
-    } else if (event.type === 'finish') {
-      const usage = usageOf(event);
-      const document = sseBytes(writer.whole(pieces.join(''), completedReason(event), usage));
-      await answer.head(200, reasonPhrase(200), JSON_HEADERS);
-      await answer.end(usage, document);
-      return;
+      own.pieces.push(event.text);
+      own.logprobs.push(...(event.logprobs ?? []));
+    } else if (event.type === 'call') {
+      own.calls.push(event.call);
+    } else {
+      own.reason = completedReason(event.reason);
+      usage = usage === null ? event.usage : addUsage(usage, event.usage);
     }
   }
-  throw new EngineError('E_ENGINE', 'engine ended its answer without saying why');
+  const choices = answers.flatMap(({ pieces, calls, logprobs, reason }) =>
+    (reason === null ? [] : [{ text: pieces.join(''), calls, logprobs: sampling.logprobs === undefined ? null : logprobs, reason }]));
+  if (usage === null || choices.length < answers.length) throw new EngineError('E_ENGINE', 'engine ended its answer without saying why');
+  const counts = { ...usage, reasoningTokens: 0 };
+  const document = sseBytes(writer.whole(choices, counts));
+  await answer.head(200, reasonPhrase(200), JSON_HEADERS);
+  await answer.end(counts, document);
+}
+
+async function embed(answer: HttpResponder, engine: Engine, { request }: EmbeddingJob, signal: AbortSignal): Promise<void> {
+  const { vectors, promptTokens } = await engine.embed(request.inputs, signal);
+  const document = sseBytes(embeddingsDocument(engine.info().model, vectors, promptTokens, request.base64));
+  await answer.head(200, reasonPhrase(200), JSON_HEADERS);
+  await answer.end({ ...NO_USAGE, promptTokens }, document);
 }
 
 async function refuse(answer: HttpResponder, error: ApiError): Promise<void> {
@@ -232,13 +217,7 @@ function observe(respond: HttpResponder): HttpResponder & { readonly begun: bool
   };
 }
 
-type FinishEvent = EngineEvent & { readonly type: 'finish' };
-
-function usageOf({ usage }: FinishEvent): UsageCounts {
-  return { ...usage, reasoningTokens: 0 };
-}
-
-function completedReason({ reason }: FinishEvent): FinishReason {
+function completedReason(reason: EngineFinishReason): FinishReason {
   if (reason === 'cancelled') throw new NetworkError('E_CLOSED', 'engine cancelled the answer');
-  return reason === 'tools' ? 'stop' : reason;
+  return reason === 'tools' ? 'tool_calls' : reason;
 }

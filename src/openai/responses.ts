@@ -1,65 +1,30 @@
-// Answers of POST /v1/chat/completions and /v1/completions: types of the documents and their writers.
+// Answers of POST /v1/chat/completions, /v1/completions and /v1/embeddings: the writers of their documents.
 // Chunks are written as text around one JSON string, because there is one for each piece of an answer.
 import { toUsage } from './usage.ts';
-import type { Usage, UsageCounts } from './usage.ts';
+import type { UsageCounts } from './usage.ts';
 
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
-export interface ChatCompletion {
-  readonly id: string;
-  readonly object: 'chat.completion';
-  /** Unix seconds. */
-  readonly created: number;
-  readonly model: string;
-  readonly choices: readonly [{
-    readonly index: 0;
-    readonly message: { readonly role: 'assistant'; readonly content: string; readonly refusal: null };
-    readonly logprobs: null;
-    readonly finish_reason: FinishReason;
-  }];
-  readonly usage: Usage;
+/** A token of an answer and its natural logarithm of probability; `top`: the likeliest ones in its place. */
+export interface AnswerLogprob {
+  readonly token: string;
+  readonly logprob: number;
+  readonly top: readonly { readonly token: string; readonly logprob: number }[];
 }
 
-export interface TextCompletion {
-  readonly id: string;
-  readonly object: 'text_completion';
-  readonly created: number;
-  readonly model: string;
-  readonly choices: readonly [{
-    readonly index: 0;
-    readonly text: string;
-    readonly logprobs: null;
-    readonly finish_reason: FinishReason;
-  }];
-  readonly usage: Usage;
+export interface AnswerCall {
+  readonly name: string;
+  /** JSON text of an object. */
+  readonly arguments: string;
 }
 
-export interface ChatCompletionChunk {
-  readonly id: string;
-  readonly object: 'chat.completion.chunk';
-  readonly created: number;
-  readonly model: string;
-  readonly choices: readonly {
-    readonly index: 0;
-    readonly delta: { readonly role?: 'assistant'; readonly content?: string };
-    readonly logprobs: null;
-    readonly finish_reason: FinishReason | null;
-  }[];
-  readonly usage?: Usage;
-}
-
-export interface TextCompletionChunk {
-  readonly id: string;
-  readonly object: 'text_completion';
-  readonly created: number;
-  readonly model: string;
-  readonly choices: readonly {
-    readonly index: 0;
-    readonly text: string;
-    readonly logprobs: null;
-    readonly finish_reason: FinishReason | null;
-  }[];
-  readonly usage?: Usage;
+/** One answer of those that a request asked for, whole. */
+export interface AnswerChoice {
+  readonly text: string;
+  readonly calls: readonly AnswerCall[];
+  /** Null where they were not asked for. */
+  readonly logprobs: readonly AnswerLogprob[] | null;
+  readonly reason: FinishReason;
 }
 
 /** What names one answer: `id` without its prefix, `created` in Unix seconds. */
@@ -69,53 +34,115 @@ export interface AnswerIdentity {
   readonly model: string;
 }
 
-/** Writes the JSON documents of one answer, streamed or whole. */
+/** Writes the JSON documents of the answers to one request, streamed or whole. `index`: which of the answers. */
 export interface AnswerWriter {
   /** First chunk of a stream (chat: the role); empty where the kind has none. */
-  start(): string;
-  /** A chunk with a piece of the answer. */
-  text(piece: string): string;
-  /** The chunk that says why the answer ends. */
-  finish(reason: FinishReason): string;
+  start(index: number): string;
+  /** A chunk with a piece of an answer. */
+  text(index: number, piece: string, logprobs?: readonly AnswerLogprob[]): string;
+  /** A chunk with a whole call of a tool, the `number`th from 0; empty where the kind has none. */
+  call(index: number, number: number, call: AnswerCall): string;
+  /** The chunk that says why an answer ends. */
+  finish(index: number, reason: FinishReason): string;
   /** The chunk with usage and no choices. */
   usage(counts: UsageCounts): string;
-  /** The whole answer as one document. */
-  whole(text: string, reason: FinishReason, counts: UsageCounts): string;
+  /** All answers as one document. */
+  whole(choices: readonly AnswerChoice[], counts: UsageCounts): string;
 }
 
 export function chatWriter({ id, created, model }: AnswerIdentity): AnswerWriter {
   const identity = { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created, model } as const;
   const head = JSON.stringify(identity).slice(0, -1);
-  const choice = (delta: string, reason: FinishReason | null): string =>
-    `${head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${JSON.stringify(reason)}}]}`;
+  const choice = (index: number, delta: string, reason: FinishReason | null, logprobs = 'null'): string =>
+    `${head},"choices":[{"index":${index},"delta":${delta},"logprobs":${logprobs},"finish_reason":${JSON.stringify(reason)}}]}`;
+  const callOf = (index: number, number: number, call: AnswerCall) =>
+    ({ id: `call_${id}${index === 0 ? '' : `_${index}`}_${number}`, type: 'function', function: { name: call.name, arguments: call.arguments } });
   return {
-    start: () => choice('{"role":"assistant","content":""}', null),
-    text: (piece) => choice(`{"content":${JSON.stringify(piece)}}`, null),
-    finish: (reason) => choice('{}', reason),
-    usage: (counts) => JSON.stringify({ ...identity, choices: [], usage: toUsage(counts) } satisfies ChatCompletionChunk),
-    whole: (text, reason, counts) => JSON.stringify({
+    start: (index) => choice(index, '{"role":"assistant","content":""}', null),
+    text: (index, piece, logprobs) => choice(index, `{"content":${JSON.stringify(piece)}}`, null, logprobs === undefined ? 'null' : JSON.stringify(chatLogprobs(logprobs))),
+    call: (index, number, call) => choice(index, JSON.stringify({ tool_calls: [{ index: number, ...callOf(index, number, call) }] }), null),
+    finish: (index, reason) => choice(index, '{}', reason),
+    usage: (counts) => JSON.stringify({ ...identity, choices: [], usage: toUsage(counts) }),
+    whole: (choices, counts) => JSON.stringify({
       ...identity,
       object: 'chat.completion',
-      choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: reason }],
+      choices: choices.map(({ text, calls, logprobs, reason }, index) => ({
+        index,
+        message: {
+          role: 'assistant', content: text === '' && calls.length > 0 ? null : text, refusal: null,
+          ...(calls.length > 0 && { tool_calls: calls.map((call, number) => callOf(index, number, call)) }),
+        },
+        logprobs: logprobs === null ? null : chatLogprobs(logprobs),
+        finish_reason: reason,
+      })),
       usage: toUsage(counts),
-    } satisfies ChatCompletion),
+    }),
   };
 }
 
 export function textWriter({ id, created, model }: AnswerIdentity): AnswerWriter {
   const identity = { id: `cmpl-${id}`, object: 'text_completion', created, model } as const;
   const head = JSON.stringify(identity).slice(0, -1);
-  const choice = (text: string, reason: FinishReason | null): string =>
-    `${head},"choices":[{"index":0,"text":${JSON.stringify(text)},"logprobs":null,"finish_reason":${JSON.stringify(reason)}}]}`;
+  /** UTF-16 units of each answer that were sent as tokens, for the offsets of the next ones. */
+  const offsets = new Map<number, number>();
+  const choice = (index: number, text: string, reason: FinishReason | null, logprobs = 'null'): string =>
+    `${head},"choices":[{"index":${index},"text":${JSON.stringify(text)},"logprobs":${logprobs},"finish_reason":${JSON.stringify(reason)}}]}`;
   return {
     start: () => '',
-    text: (piece) => choice(piece, null),
-    finish: (reason) => choice('', reason),
-    usage: (counts) => JSON.stringify({ ...identity, choices: [], usage: toUsage(counts) } satisfies TextCompletionChunk),
-    whole: (text, reason, counts) => JSON.stringify({
+    text(index, piece, logprobs) {
+      if (logprobs === undefined) return choice(index, piece, null);
+      const document = textLogprobs(logprobs, offsets.get(index) ?? 0);
+      offsets.set(index, logprobs.reduce((sum, { token }) => sum + token.length, offsets.get(index) ?? 0));
+      return choice(index, piece, null, JSON.stringify(document));
+    },
+    call: () => '',
+    finish: (index, reason) => choice(index, '', reason),
+    usage: (counts) => JSON.stringify({ ...identity, choices: [], usage: toUsage(counts) }),
+    whole: (choices, counts) => JSON.stringify({
       ...identity,
-      choices: [{ index: 0, text, logprobs: null, finish_reason: reason }],
+      choices: choices.map(({ text, logprobs, reason }, index) => ({
+        index, text, logprobs: logprobs === null ? null : textLogprobs(logprobs, 0), finish_reason: reason,
+      })),
       usage: toUsage(counts),
-    } satisfies TextCompletion),
+    }),
   };
+}
+
+const REPLACEMENT = '\u{FFFD}';
+const utf8 = new TextEncoder();
+
+function chatLogprobs(logprobs: readonly AnswerLogprob[]) {
+  // A part of a character has bytes that are not known here.
+  const withBytes = ({ token, logprob }: { readonly token: string; readonly logprob: number }) =>
+    ({ token, logprob, bytes: token.includes(REPLACEMENT) ? null : [...utf8.encode(token)] });
+  return { content: logprobs.map((each) => ({ ...withBytes(each), top_logprobs: each.top.map(withBytes) })), refusal: null };
+}
+
+function textLogprobs(logprobs: readonly AnswerLogprob[], from: number) {
+  let at = from;
+  const offsets = logprobs.map(({ token }) => {
+    const offset = at;
+    at += token.length;
+    return offset;
+  });
+  return {
+    tokens: logprobs.map(({ token }) => token), token_logprobs: logprobs.map(({ logprob }) => logprob),
+    top_logprobs: logprobs.map(({ top }) => Object.fromEntries(top.map(({ token, logprob }) => [token, logprob]))), text_offset: offsets,
+  };
+}
+
+/** The document of embeddings; `base64`: as little-endian floats of 32 bits. */
+export function embeddingsDocument(model: string, vectors: readonly (readonly number[])[], promptTokens: number, base64: boolean): string {
+  return JSON.stringify({
+    object: 'list',
+    data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: base64 ? floatsAsBase64(vector) : vector })),
+    model,
+    usage: { prompt_tokens: promptTokens, total_tokens: promptTokens },
+  });
+}
+
+function floatsAsBase64(vector: readonly number[]): string {
+  const bytes = Buffer.alloc(vector.length * 4);
+  vector.forEach((value, index) => bytes.writeFloatLE(value, index * 4));
+  return bytes.toString('base64');
 }

@@ -83,6 +83,73 @@ describe('handleHttpRequest: chat completions', () => {
     expect(ended).toEqual({ promptTokens: 2, cachedTokens: 0, completionTokens: 3, reasoningTokens: 0 });
   });
 
+  it('gives several answers, one after another in the seeds, and counts the prompt once', async () => {
+    const engine = createInstantEngine({ pieces: ({ seed = 0 }) => [`a${seed}`, 'b'] });
+    const { text, ended } = await run(chat({ n: 3, seed: 7 }), engine);
+    expect((JSON.parse(text) as { choices: { index: number; message: { content: string } }[] }).choices.map(({ index, message }) => [index, message.content])).toEqual([[0, 'a7b'], [1, 'a8b'], [2, 'a9b']]);
+    expect(ended).toEqual({ promptTokens: 2, cachedTokens: 0, completionTokens: 6, reasoningTokens: 0 });
+    const { parts, ended: streamed } = await run(chat({ n: 2, seed: 7, stream: true }), engine);
+    const texts = ['', ''];
+    for (const event of events(parts).slice(0, -1) as { choices: { index: number; delta: { content?: string } }[] }[]) {
+      for (const { index, delta } of event.choices) texts[index] += delta.content ?? '';
+    }
+    expect(texts).toEqual(['a7b', 'a8b']);
+    expect(streamed?.completionTokens).toBe(4);
+  });
+
+  it('fails as a whole when one of several answers fails', async () => {
+    const { status, error, text } = await run(chat({ n: 2 }), { failAt: { piece: 1, error: new EngineError('E_ENGINE', 'broken') } });
+    expect({ status, error }).toEqual({ status: 500, error: null });
+    expect(text).toContain('broken');
+  });
+
+  it('writes calls of tools and log probabilities, whole and streamed', async () => {
+    const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: 2 };
+    const base = createInstantEngine();
+    const engine: Engine = {
+      info: () => base.info(), embed: (texts, signal) => base.embed(texts, signal), close: () => base.close(),
+      async* complete() {
+        yield { type: 'text', text: 'é', logprobs: [{ token: 'é', logprob: -0.5, top: [{ token: 'é', logprob: -0.5 }, { token: '\u{FFFD}', logprob: -1 }] }] };
+        yield { type: 'call', call: { name: 'look', arguments: '{"a":1}' } };
+        yield { type: 'finish', reason: 'tools', usage };
+      },
+    };
+    const logprobs = { content: [{ token: 'é', logprob: -0.5, bytes: [195, 169], top_logprobs: [{ token: 'é', logprob: -0.5, bytes: [195, 169] }, { token: '\u{FFFD}', logprob: -1, bytes: null }] }], refusal: null };
+    const call = { id: 'call_id_0', type: 'function', function: { name: 'look', arguments: '{"a":1}' } };
+    const asked = { tools: [{ type: 'function', function: { name: 'look' } }], logprobs: true, top_logprobs: 2 };
+    const { text } = await run(chat(asked), engine);
+    expect(JSON.parse(text)).toMatchObject({ choices: [{ message: { content: 'é', tool_calls: [call] }, logprobs, finish_reason: 'tool_calls' }] });
+    const { parts } = await run(chat({ ...asked, stream: true }), engine);
+    expect(events(parts)).toMatchObject([
+      {}, { choices: [{ delta: { content: 'é' }, logprobs }] }, { choices: [{ delta: { tool_calls: [{ index: 0, ...call }] } }] }, { choices: [{ delta: {}, finish_reason: 'tool_calls' }] }, '[DONE]',
+    ]);
+    const { text: plain } = await run(completion({ logprobs: 1 }), engine);
+    expect(JSON.parse(plain)).toMatchObject({ choices: [{ logprobs: { tokens: ['é'], token_logprobs: [-0.5], text_offset: [0] } }] });
+  });
+
+  it('refuses by name what the model cannot do', async () => {
+    const base = createInstantEngine();
+    const engine: Engine = { ...base, info: () => ({ ...base.info(), features: { noTools: 'the model has none', forms: false, logprobs: false, embeddings: false } }) };
+    const refusalOf = async (request: HttpRequest) => (JSON.parse((await run(request, engine)).text) as { error: { param: string; code: string } }).error;
+    await expect(refusalOf(chat({ tools: [{ type: 'function', function: { name: 'f' } }] }))).resolves.toMatchObject({ param: 'tools', code: 'unsupported_value', message: 'option \'tools\' in request: the model has none' });
+    await expect(refusalOf(chat({ response_format: { type: 'json_object' } }))).resolves.toMatchObject({ param: 'response_format' });
+    await expect(refusalOf(chat({ logprobs: true }))).resolves.toMatchObject({ param: 'logprobs' });
+    await expect(refusalOf(completion({ logprobs: 1 }))).resolves.toMatchObject({ param: 'logprobs' });
+    await expect(refusalOf(post('/v1/embeddings', { model: 'instant', input: 'a' }))).resolves.toMatchObject({ param: 'input' });
+  });
+
+  it('makes embeddings, as numbers and as bytes', async () => {
+    const { text, ended } = await run(post('/v1/embeddings', { model: 'instant', input: ['a', 'bcd'] }));
+    expect(JSON.parse(text)).toEqual({
+      object: 'list', model: 'instant', usage: { prompt_tokens: 2, total_tokens: 2 },
+      data: [{ object: 'embedding', index: 0, embedding: [1, 1] }, { object: 'embedding', index: 1, embedding: [1, 3] }],
+    });
+    expect(ended).toEqual({ promptTokens: 2, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 });
+    const { text: bytes } = await run(post('/v1/embeddings', { model: 'instant', input: 'bcd', encoding_format: 'base64' }));
+    const { data } = JSON.parse(bytes) as { data: { embedding: string }[] };
+    expect(new Float32Array(Uint8Array.from(Buffer.from(data[0]?.embedding ?? '', 'base64')).buffer)).toEqual(Float32Array.of(1, 3));
+  });
+
   it('streams no usage unasked, but tells the transport', async () => {
     const { text, ended } = await run(chat({ stream: true }));
     expect(text).not.toContain('usage');
@@ -148,7 +215,7 @@ describe('handleHttpRequest: refusals', () => {
     return { status, headers, ...(JSON.parse(text) as { error: { message: string; type: string; param: string | null; code: string | null } }).error };
   };
 
-  it.each(['/', '/v1/models', '/v1/chat/completions/', '/v1/embeddings', 'http://x/v1/chat/completions', '/constructor', ''])('404 for %j', async (url) => {
+  it.each(['/', '/v1/models', '/v1/chat/completions/', '/v1/audio/speech', 'http://x/v1/chat/completions', '/constructor', ''])('404 for %j', async (url) => {
     await expect(refused({ ...chat(), url })).resolves.toMatchObject({ status: 404, type: 'not_found_error', code: 'unknown_url' });
   });
 
@@ -170,7 +237,7 @@ describe('handleHttpRequest: refusals', () => {
 
   it('400 for a body that is not a request, and by name for what is not on the white list', async () => {
     await expect(refused(post('/v1/chat/completions', '{'))).resolves.toMatchObject({ status: 400, code: 'invalid_json' });
-    await expect(refused(chat({ tools: [] }))).resolves.toMatchObject({ status: 400, type: 'invalid_request_error', param: 'tools', code: 'unknown_parameter', message: 'unknown option \'tools\' in request' });
+    await expect(refused(chat({ top_k: 1 }))).resolves.toMatchObject({ status: 400, type: 'invalid_request_error', param: 'top_k', code: 'unknown_parameter', message: 'unknown option \'top_k\' in request' });
   });
 
   it('404 for another model', async () => {

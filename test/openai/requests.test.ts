@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ApiError } from '../../src/openai/errors.ts';
-import { parseChatRequest, parseTextRequest } from '../../src/openai/requests.ts';
+import { parseChatRequest, parseEmbeddingRequest, parseTextRequest } from '../../src/openai/requests.ts';
 
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
 const chat = (extra: object = {}) => parseChatRequest(bytes({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...extra }));
@@ -21,11 +21,14 @@ function refusal(run: () => unknown): { status: number; param: string | null; co
   throw new Error('was not refused');
 }
 
+const tool = { type: 'function', function: { name: 'look', description: 'looks' } };
+
 describe('parseChatRequest', () => {
   it('fills in defaults', () => {
     expect(chat()).toEqual({
       model: 'm', messages: [{ role: 'user', content: 'hi' }], template: {}, stream: false, includeUsage: false, maxTokens: undefined,
       temperature: undefined, topP: undefined, seed: undefined, stop: [], frequencyPenalty: 0, presencePenalty: 0,
+      choices: 1, logprobs: undefined, tools: null, form: undefined,
     });
   });
 
@@ -68,13 +71,14 @@ describe('parseChatRequest', () => {
   });
 
   it.each([
-    ['tools', { tools: [] }],
+    ['tools.0.function.code', { tools: [{ type: 'function', function: { name: 'f', code: 1 } }] }],
+    ['response_format.json_schema.what', { response_format: { type: 'json_schema', json_schema: { name: 'n', schema: {}, what: 1 } } }],
     ['logit_bias', { logit_bias: {} }],
     ['top_k', { top_k: 1 }],
     ['metadata', { metadata: {} }],
     ['stream_options.what', { stream_options: { what: 1 } }],
     ['chat_template_kwargs.what', { chat_template_kwargs: { what: 1 } }],
-    ['messages.0.tool_calls', { messages: [{ role: 'assistant', content: 'x', tool_calls: [] }] }],
+    ['messages.0.tool_calls', { messages: [{ role: 'user', content: 'x', tool_calls: [] }] }],
     ['messages.0.content.1.cache', { messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, { type: 'text', text: 'a', cache: 1 }] }] }],
     ['prediction.content.0.x', { prediction: { type: 'content', content: [{ type: 'text', text: 'a', x: 1 }] } }],
   ])('refuses the unknown member %s by name', (param, extra) => {
@@ -86,9 +90,6 @@ describe('parseChatRequest', () => {
   });
 
   it.each([
-    ['n', { n: 2 }, 'only 1 is supported by this engine'],
-    ['logprobs', { logprobs: true }, 'only false is supported by this engine'],
-    ['response_format.type', { response_format: { type: 'json_object' } }, 'only "text" is supported by this engine'],
     ['store', { store: true }, 'only false is supported by this engine'],
     ['stream_options.include_obfuscation', { stream_options: { include_obfuscation: true } }, 'only false is supported by this engine'],
     ['modalities.1', { modalities: ['text', 'audio'] }, 'only "text" is supported by this engine'],
@@ -111,13 +112,50 @@ describe('parseChatRequest', () => {
     ['stop.0', { stop: ['\u{D800}'] }],
     ['stream', { stream: 'yes' }],
     ['messages', { messages: [] }],
-    ['messages.0.role', { messages: [{ role: 'tool', content: 'x' }] }],
+    ['messages.0.role', { messages: [{ role: 'robot', content: 'x' }] }],
+    ['messages.0.tool_call_id', { messages: [{ role: 'tool', content: 'x' }] }],
+    ['n', { n: 17 }],
+    ['top_logprobs', { logprobs: true, top_logprobs: 21 }],
+    ['top_logprobs', { top_logprobs: 2 }],
+    ['tools.0.function.name', { tools: [{ type: 'function', function: { name: 'a b' } }] }],
+    ['tools', { tools: [tool, tool] }],
+    ['tool_choice', { tool_choice: 'required' }],
+    ['tool_choice', { tools: [tool], tool_choice: { type: 'function', function: { name: 'other' } } }],
+    ['response_format.type', { response_format: { type: 'yaml' } }],
     ['messages.0.content', { messages: [{ role: 'assistant', content: null }] }],
     ['messages.0.content.0.type', { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }] }],
     ['model', { model: '' }],
     ['reasoning_effort', { reasoning_effort: 'huge' }],
   ])('refuses a wrong value of %s', (param, extra) => {
     expect(refusal(() => chat(extra))).toMatchObject({ status: 400, param, code: 'invalid_value', protocolCode: 621 });
+  });
+
+  it('takes tools, calls and their answers', () => {
+    const messages = [
+      { role: 'user', content: 'weather?' },
+      { role: 'assistant', content: null, tool_calls: [{ id: 'c1', type: 'function', function: { name: 'look', arguments: '{"a":1}' } }] },
+      { role: 'tool', tool_call_id: 'c1', content: 'sunny' },
+    ];
+    expect(chat({ messages, tools: [tool], tool_choice: { type: 'function', function: { name: 'look' } }, parallel_tool_calls: false })).toMatchObject({
+      messages: [{ role: 'user', content: 'weather?' }, { role: 'assistant', content: '', toolCalls: [{ name: 'look', arguments: '{"a":1}' }] }, { role: 'tool', content: 'sunny' }],
+      tools: { tools: [{ name: 'look', description: 'looks', parameters: { type: 'object', properties: {} }, strict: false }], choice: { name: 'look' }, parallel: false },
+    });
+    expect(chat({ tools: [tool], tool_choice: 'none' }).tools).toBeNull();
+    expect(chat({ tools: [] }).tools).toBeNull();
+  });
+
+  it('refuses tools with promises that it cannot keep', () => {
+    const strict = { type: 'function', function: { name: 'look', strict: true } };
+    expect(refusal(() => chat({ tools: [strict] }))).toMatchObject({ param: 'tools.0.function.strict', code: 'unsupported_value' });
+    expect(chat({ tools: [strict], tool_choice: 'required' }).tools?.tools[0]?.strict).toBe(true);
+    expect(refusal(() => chat({ tools: [tool], response_format: { type: 'json_object' } }))).toMatchObject({ param: 'response_format', code: 'unsupported_value' });
+  });
+
+  it('takes forms of the answer, several answers and log probabilities', () => {
+    expect(chat({ response_format: { type: 'json_object' } }).form).toEqual({ kind: 'json' });
+    expect(chat({ response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema: { type: 'object' } } } }).form).toEqual({ kind: 'schema', schema: { type: 'object' } });
+    expect(chat({ n: 3, logprobs: true, top_logprobs: 5 })).toMatchObject({ choices: 3, logprobs: 5 });
+    expect(chat({ logprobs: true }).logprobs).toBe(0);
   });
 
   it('says nothing of the prompt when the body is not JSON', () => {
@@ -128,7 +166,7 @@ describe('parseChatRequest', () => {
   });
 
   it('throws nothing but ApiError, with a short message, on any JSON', () => {
-    fc.assert(fc.property(fc.json({ maxDepth: 4 }), fc.constantFrom(parseChatRequest, parseTextRequest), (json, parse) => {
+    fc.assert(fc.property(fc.json({ maxDepth: 4 }), fc.constantFrom(parseChatRequest, parseTextRequest, parseEmbeddingRequest), (json, parse) => {
       expect(refusal(() => parse(bytes(json))).message.length).toBeLessThan(600);
     }));
   });
@@ -144,7 +182,6 @@ describe('parseTextRequest', () => {
     ['prompt', { prompt: ['a', 'b'] }],
     ['prompt.0', { prompt: [1] }],
     ['best_of', { best_of: 2 }],
-    ['logprobs', { logprobs: 0 }],
     ['suffix', { suffix: 'x' }],
     ['messages', { messages: [] }],
   ])('refuses %s', (param, extra) => {

@@ -12,15 +12,15 @@ export function grammarOf({ prompt, form }: EngineRequest, toolFormat: ToolForma
   const tools = prompt.kind === 'chat' ? prompt.tools : undefined;
   if (tools !== undefined && toolFormat !== null && tools.choice !== 'auto') return callGrammar(tools, toolFormat);
   if (form === undefined) return null;
-  const builder = createGrammarBuilder({ lenient: false });
+  const builder = createGrammarBuilder();
   return builder.grammar(form.kind === 'json' ? builder.anyObject() : builder.schema(form.schema, 'response_format.json_schema.schema'));
 }
 
 function callGrammar(request: EngineTools, format: ToolFormat): string {
-  const builder = createGrammarBuilder({ lenient: true });
-  const calls = callableTools(request).map(({ name, parameters }) => {
+  const builder = createGrammarBuilder();
+  const calls = callableTools(request).map(({ name, parameters, strict = false }) => {
     const { before, after } = callFrame(format, name);
-    return `(${literal(before)} ${builder.schema(parameters, `tools.${name}.parameters`)} ${literal(after)})`;
+    return `(${literal(before)} ${builder.schema(parameters, `tools.${name}.parameters`, { lenient: !strict })} ${literal(after)})`;
   });
   const call = `(${calls.join(' | ')})`;
   const several = request.choice === 'required' && request.parallel && format === 'hermes';

@@ -6,7 +6,7 @@ import type { ApiError } from '../../openai/errors.ts';
 
 export interface GrammarBuilder {
   /** Adds the rules of a schema; returns the name of its rule. `param`: what the request calls it. Throws ApiError. */
-  schema(schema: unknown, param: string): string;
+  schema(schema: unknown, param: string, options?: { readonly lenient: boolean }): string;
   /** The name of the rule of any JSON object. */
   anyObject(): string;
   /** The whole grammar; `root` is the right side of its root rule. */
@@ -54,8 +54,8 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   boolean: [], null: [],
 };
 
-export function createGrammarBuilder({ lenient }: { readonly lenient: boolean }): GrammarBuilder {
-  return new Builder(lenient);
+export function createGrammarBuilder(): GrammarBuilder {
+  return new Builder();
 }
 
 /** A text as a literal of the grammar. */
@@ -63,16 +63,13 @@ export const literal = (text: string): string =>
   `"${text.replaceAll(/["\\]/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\r', '\\r').replaceAll('\t', '\\t')}"`;
 
 class Builder implements GrammarBuilder {
-  readonly #lenient: boolean;
+  #lenient = false;
   readonly #rules = new Map<string, string>();
   /** Names of rules that a `$ref` has, by the schema document and the reference. */
   readonly #refs = new Map<unknown, Map<string, string>>();
 
-  constructor(lenient: boolean) {
+  schema(schema: unknown, param: string, { lenient } = { lenient: false }): string {
     this.#lenient = lenient;
-  }
-
-  schema(schema: unknown, param: string): string {
     return this.#name(this.#any(schema, { root: schema, param, depth: 0 }));
   }
 

@@ -40,6 +40,8 @@ export async function generateAnswer(generation: Generation): Promise<EngineEven
 async function generateTokens(generation: Generation, rest: readonly number[], counts: EngineUsage & { completionTokens: number }): Promise<EngineFinishReason> {
   const { runtime, sequence, sampling, signal, channel } = generation;
   const writer = createAnswerWriter(generation);
+  const { prompt } = generation.request;
+  const single = prompt.kind === 'chat' && prompt.tools?.parallel === false;
   for await (const drawn of sequence.generate(rest, sampling, signal)) {
     if (signal.aborted) return 'cancelled';
     counts.completionTokens += 1;
@@ -48,6 +50,7 @@ async function generateTokens(generation: Generation, rest: readonly number[], c
     if (text !== '' || logprobs.length > 0) await channel.text(text, { ...counts }, logprobs);
     for (const call of writer.calls()) channel.call(call);
     if (stopped) return 'stop';
+    if (writer.called && single) return 'tools';
     if (signal.aborted) return 'cancelled';
     if (counts.completionTokens >= sampling.maxTokens) {
       // A character that the limit cut in two is not sent.
