@@ -5,6 +5,8 @@ import { dirname, join, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { ConfigError, UsageError } from '../core/errors.ts';
 import { ensureFolder, systemErrorCode, writeFileAtomic } from '../core/files.ts';
+import { parseReference } from '../node/models/hub.ts';
+import { requireModelName } from '../node/models/identity.ts';
 import { gatherFacts, likelyRole } from '../node/doctor/facts.ts';
 import { realMachine } from '../node/doctor/machine.ts';
 import { applyPlan, pendingSteps, undoAll } from '../node/provision/carry-out.ts';
@@ -54,7 +56,7 @@ export function declare(command: Command): void {
     .option('--gpu <address>', 'GPU that the guest gets; may be repeated', repeated(pciAddress))
     .option('--no-cc-mode', 'leave the GPU\'s confidential mode as it is')
     .option('--gpu-tool <file>', 'NVIDIA\'s admin tool (default: nvidia_gpu_tools.py)')
-    .option('--model <model>', 'model that the node\'s unit serves')
+    .option('--model <model>', 'model that the node serves; for --print-guest org/repo:quant, which the guest pulls when it starts')
     .option('--memory <gib>', `memory of the guest in GiB (default: ${DEFAULT_MEMORY_GIB})`, wholeNumber(1, 65_536))
     .option('--cpus <n>', `processors of the guest (default: ${DEFAULT_CPUS})`, wholeNumber(1, 4_096))
     .option('--dry-run', 'show the plan, change nothing')
@@ -118,8 +120,16 @@ const unitsOf = ({ steps }: Plan): GuestFile[] => steps.flatMap(({ action }) => 
 
 function guestFiles({ options, settings }: Invocation, tee: GuestTee): GuestFile[] {
   const { gpu = [], memory, cpus, model }: ProvisionOptions = options;
-  const guest = { tee, gpus: gpu, memoryGib: memory ?? DEFAULT_MEMORY_GIB, cpus: cpus ?? DEFAULT_CPUS, imageFolder: '/var/lib/cocoon-guest/image', network: settings.text('network') ?? 'local', arguments: model === undefined ? [] : ['--model', model] };
+  const guest = { tee, gpus: gpu, memoryGib: memory ?? DEFAULT_MEMORY_GIB, cpus: cpus ?? DEFAULT_CPUS, imageFolder: '/var/lib/cocoon-guest/image', network: settings.text('network') ?? 'local', model: checkedReference(model) };
   return [{ path: 'start-guest.sh', content: qemuScript(guest), mode: 0o755 }, ...imageDefinition(guest)];
+}
+
+/** What goes into a unit of the image; a repository's model, or a name. */
+function checkedReference(model: string | undefined): string | null {
+  if (model === undefined) return null;
+  if (!model.includes('/')) return requireModelName(model);
+  if (parseReference(model).kind === 'url') throw new UsageError('E_USAGE', 'a guest pulls its model from a repository', { hint: 'use org/repo:quant' });
+  return model;
 }
 
 /** Into --out, or printed one after the other. */

@@ -58,7 +58,11 @@ export async function applyPlan(plan: Plan, ports: ProvisionPorts): Promise<{ re
     ports.onDurable?.(`noted ${entry.id}`);
   };
   const pending = await pendingSteps(plan, ports);
-  const willChange = plan.steps.some(({ id, action }) => action.kind !== 'refresh' && pending.has(id));
+  const willChange = plan.steps.some(({ id, action }) => action.kind !== 'refresh' && (pending.has(id) || data.entries.some((entry) => entry.id === id && !entry.done)));
+  // Whatever is changed from here on has to be read again, also by a run that goes on after this one was cut off.
+  if (willChange) {
+    for (const { id, action } of plan.steps) if (action.kind === 'refresh' && action.when === 'apply') await note({ id, kind: 'refresh', undo: [], done: false });
+  }
   let changed = 0;
   for (const step of plan.steps) {
     ports.signal.throwIfAborted();
@@ -67,7 +71,7 @@ export async function applyPlan(plan: Plan, ports: ProvisionPorts): Promise<{ re
       ports.onStep?.(step, 'was so');
       continue;
     }
-    if (step.action.kind === 'refresh' && !(step.action.when === 'undo' ? willChange && known === undefined : changed > 0 || known?.done === false)) continue;
+    if (step.action.kind === 'refresh' && !(step.action.when === 'undo' ? willChange && known === undefined : known?.done === false)) continue;
     await inStep(step, () => apply(step, known, note, ports));
     if (step.action.kind !== 'refresh') changed += 1;
     ports.onStep?.(step, 'done');
@@ -130,7 +134,7 @@ async function apply(step: Step, known: JournalEntry | undefined, note: (entry: 
       const missing = await missingPackages(action.names, ports);
       const before = known?.kind === 'command' ? known.undo.flatMap((argv) => argv.slice(4)) : [];
       const names = [...new Set([...before, ...missing])];
-      const entry: Entry<'command'> = { id, kind: 'command', undo: [['apt-get', 'remove', '--yes', '--', ...names]], done: false };
+      const entry: Entry<'command'> = { id, kind: 'command', check: null, undo: [['apt-get', 'remove', '--yes', '--', ...names]], done: false };
       await note(entry);
       if (missing.length > 0) await mustRun(step, ['apt-get', 'install', '--yes', '--no-install-recommends', '--', ...missing], ports);
       durable();
@@ -138,9 +142,10 @@ async function apply(step: Step, known: JournalEntry | undefined, note: (entry: 
       return;
     }
     case 'command': {
-      const entry: Entry<'command'> = { id, kind: 'command', undo: action.undo.map((argv) => [...argv]), done: false };
+      const entry: Entry<'command'> = { id, kind: 'command', check: [...action.check], undo: action.undo.map((argv) => [...argv]), done: false };
       await note(entry);
-      for (const argv of action.apply) await mustRun(step, argv, ports);
+      // A run that was cut off may have done it already.
+      if (!await isSo(action, ports)) for (const argv of action.apply) await mustRun(step, argv, ports);
       durable();
       await note({ ...entry, done: true });
       return;
@@ -227,10 +232,11 @@ async function undo(entry: JournalEntry, ports: ProvisionPorts): Promise<void> {
     await removeFolders(entry.made);
     return;
   }
+  // Not so any more, or never: there is nothing to take back.
+  if (entry.kind === 'command' && entry.check !== null && (await ports.run(entry.check))?.exitCode !== 0) return;
   for (const argv of entry.undo) {
-    // A step that was begun and not done may have nothing to take back.
     const output = await ports.run(argv);
-    if (output?.exitCode !== 0 && entry.done) throw new ConfigError('E_PROVISION', `${argv.join(' ')} ${output === null ? 'cannot be run' : `ended with code ${output.exitCode}: ${output.stderr.trim().slice(-400)}`}`, { hint: 'correct it and run --undo again: it goes on here' });
+    if (output?.exitCode !== 0) throw new ConfigError('E_PROVISION', `${argv.join(' ')} ${output === null ? 'cannot be run' : `ended with code ${output.exitCode}: ${output.stderr.trim().slice(-400)}`}`, { hint: 'correct it and run --undo again: it goes on here' });
   }
 }
 

@@ -14,8 +14,8 @@ export interface GuestOptions {
   /** Absolute folder that holds what mkosi made. */
   readonly imageFolder: string;
   readonly network: string;
-  /** Further arguments of `node start` in the guest. */
-  readonly arguments: readonly string[];
+  /** Model that the guest serves: `org/repo:quant` is pulled when it starts. Null: the small one that comes with the program. */
+  readonly model: string | null;
 }
 
 export interface GuestFile {
@@ -51,7 +51,8 @@ export function qemuCommand({ tee, gpus, memoryGib, cpus, imageFolder }: GuestOp
     '-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot',
     '-bios', FIRMWARE[tee], '-kernel', `${imageFolder}/cocoon-guest.efi`,
     '-drive', `if=none,id=system,format=raw,readonly=on,file=${imageFolder}/cocoon-guest.raw`, '-device', 'virtio-blk-pci,drive=system,disable-legacy=on,iommu_platform=on',
-    '-drive', `if=none,id=state,format=raw,discard=unmap,file=${STATE}/state.raw`, '-device', 'virtio-blk-pci,drive=state,serial=cocoon-state,disable-legacy=on,iommu_platform=on',
+    '-drive', `if=none,id=state,format=raw,file=${STATE}/state.raw`, '-device', 'virtio-blk-pci,drive=state,serial=cocoon-state,disable-legacy=on,iommu_platform=on',
+    '-drive', `if=none,id=scratch,format=raw,discard=unmap,file=${STATE}/scratch.raw`, '-device', 'virtio-blk-pci,drive=scratch,serial=cocoon-scratch,disable-legacy=on,iommu_platform=on',
     '-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,disable-legacy=on,iommu_platform=on',
     '-device', 'vhost-vsock-pci,guest-cid=3',
     ...gpus.length === 0 ? [] : ['-object', 'iommufd,id=iommufd0', '-fw_cfg', 'name=opt/ovmf/X-PciMmio64,string=262144', ...passthrough],
@@ -69,7 +70,7 @@ export function qemuScript(options: GuestOptions): string {
   }
   return `#!/bin/sh
 # Starts the guest by hand, for trying out; cocoon-guest.service starts it for good.
-# The state disk is made once: truncate -s 200G ${STATE}/state.raw
+# The disks are made once, in ${STATE}: truncate -s 8G state.raw; mkfs.ext4 -L cocoon-state state.raw; truncate -s 200G scratch.raw
 set -eu
 exec ${program} \\
   ${lines.join(' \\\n  ')}
@@ -78,8 +79,11 @@ exec ${program} \\
 
 /** The definition of the image: `mkosi build` in the folder makes cocoon-guest.efi and cocoon-guest.raw. */
 export function imageDefinition(options: GuestOptions): GuestFile[] {
-  const { tee, gpus } = options;
+  const { tee, gpus, model } = options;
   const nvidia = gpus.length > 0;
+  // A reference to a repository is pulled when the guest starts; there is nobody in it who could.
+  const pull = model !== null && model.includes('/') ? { reference: model, name: nameOfReference(model) } : null;
+  const served = pull?.name ?? model;
   return [
     { path: 'mkosi.conf', mode: 0o644, content: `# An image in which \`cocoon node start\` is what runs. Made twice from the same inputs it is the same: packages of one day, one
 # time for all files, one seed for all identifiers. Measure it with: cocoon attest measure
@@ -87,7 +91,7 @@ export function imageDefinition(options: GuestOptions): GuestFile[] {
 Distribution=debian
 Release=trixie
 Snapshot=${SNAPSHOT}
-
+${nvidia ? 'Repositories=main,contrib,non-free,non-free-firmware\n' : ''}
 [Output]
 Format=disk
 ImageId=cocoon-guest
@@ -101,8 +105,8 @@ SourceDateEpoch=${EPOCH}
 Bootable=yes
 Bootloader=none
 UnifiedKernelImages=yes
-# No console login, no shell for anybody: there is nothing to log in to.
-KernelCommandLine=console=ttyS0 ro quiet systemd.verity=yes lockdown=confidentiality module.sig_enforce=1 ${tee === 'tdx' ? 'tdx_guest' : 'mem_encrypt=on'} systemd.getty_auto=no rd.shell=0 rd.emergency=poweroff
+# No console login, no shell for anybody: there is nothing to log in to.${nvidia ? ' Modules come from the measured root only; the GPU\'s has no signature\n# that the kernel knows, so that lockdown would keep it out.' : ''}
+KernelCommandLine=console=ttyS0 ro quiet systemd.verity=yes${nvidia ? '' : ' lockdown=confidentiality'} systemd.getty_auto=no rd.shell=0 rd.emergency=poweroff
 Packages=
     systemd
     systemd-boot-efi
@@ -116,13 +120,16 @@ Packages=
     e2fsprogs
     linux-image-amd64
     nodejs
-${nvidia ? `    nvidia-open-kernel-dkms
+${nvidia ? `    linux-headers-amd64
+    nvidia-open-kernel-dkms
     nvidia-smi
     nvidia-persistenced
     libcuda1
     libcudart12
     libcublas12
     nvattest
+# Packages that the distribution does not have (NVIDIA's attestation CLI) are put into packages/ beside this file.
+PackageDirectories=packages
 ` : ''}# The program, as \`npm pack\` made it, with its dependencies: put into cocoon/ beside this file.
 ExtraTrees=cocoon:/opt/cocoon
 RemoveFiles=
@@ -139,33 +146,88 @@ Checksum=yes
 ` },
     { path: 'mkosi.repart/10-root.conf', mode: 0o644, content: '[Partition]\nType=root\nFormat=erofs\nCopyFiles=/\nVerity=data\nVerityMatchKey=root\nMinimize=best\nSplitName=root\n' },
     { path: 'mkosi.repart/20-root-verity.conf', mode: 0o644, content: '[Partition]\nType=root-verity\nVerity=hash\nVerityMatchKey=root\nMinimize=best\n' },
-    { path: 'mkosi.extra/usr/lib/systemd/system/cocoon-node.service', mode: 0o644, content: nodeUnit({ program: ['/usr/bin/node', '/opt/cocoon/bin/cocoon'], user: 'cocoon', network: options.network, arguments: options.arguments }, 'guest') },
-    { path: 'mkosi.extra/usr/lib/systemd/system/cocoon-state.service', mode: 0o644, content: `# The state disk is untrusted: it is encrypted with a key that lives as long as the guest, so that a host sees and changes nothing. What
-# must outlive the guest (keys, payment book) is kept by the operator's own means, as the documentation of the network asks for.
-[Unit]
-Description=Encrypted disk for models and state
-DefaultDependencies=no
-Before=cocoon-node.service
-ConditionPathExists=/dev/disk/by-id/virtio-cocoon-state
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 512 --key-file /dev/urandom /dev/disk/by-id/virtio-cocoon-state state
-ExecStart=/usr/sbin/mkfs.ext4 -q -E lazy_itable_init=1 /dev/mapper/state
-ExecStart=/usr/bin/mkdir -p /var/lib/cocoon
-ExecStart=/usr/bin/mount -o nodev,nosuid,noexec /dev/mapper/state /var/lib/cocoon
-
-[Install]
-WantedBy=cocoon-node.service
-` },
+    { path: 'mkosi.extra/usr/lib/systemd/system/cocoon-node.service', mode: 0o644, content: nodeUnit({ program: ['/usr/bin/node', '/opt/cocoon/bin/cocoon'], user: 'cocoon', network: options.network, arguments: served === null ? [] : ['--model', served], passphrase: 'state' }, 'guest') },
+    { path: 'mkosi.extra/usr/lib/systemd/system/var-lib-cocoon.mount', mode: 0o644, content: STATE_MOUNT },
+    { path: 'mkosi.extra/usr/lib/systemd/system/cocoon-scratch.service', mode: 0o644, content: SCRATCH },
+    ...pull === null ? [] : [{ path: 'mkosi.extra/usr/lib/systemd/system/cocoon-model.service', mode: 0o644, content: modelUnit(pull) }],
     { path: 'mkosi.extra/usr/lib/sysusers.d/cocoon.conf', mode: 0o644, content: 'u cocoon - "Cocoon node" /var/lib/cocoon /usr/sbin/nologin\n' },
     { path: 'mkosi.extra/usr/lib/modules-load.d/cocoon.conf', mode: 0o644, content: `${tee === 'tdx' ? 'tdx_guest' : 'sev-guest'}\n` },
-    { path: 'mkosi.extra/usr/lib/systemd/system-preset/00-cocoon.preset', mode: 0o644, content: 'enable cocoon-node.service\nenable cocoon-state.service\nenable systemd-resolved.service\nenable systemd-networkd.service\nenable systemd-timesyncd.service\ndisable *\n' },
+    { path: 'mkosi.extra/usr/lib/systemd/system-preset/00-cocoon.preset', mode: 0o644, content: `enable cocoon-node.service\nenable var-lib-cocoon.mount\nenable cocoon-scratch.service\n${pull === null ? '' : 'enable cocoon-model.service\n'}enable systemd-resolved.service\nenable systemd-networkd.service\nenable systemd-timesyncd.service\ndisable *\n` },
     { path: 'mkosi.extra/etc/systemd/network/50-virtio.network', mode: 0o644, content: '[Match]\nDriver=virtio_net\n\n[Network]\nDHCP=yes\n' },
     ...nvidia ? [{ path: 'mkosi.extra/etc/systemd/system/nvidia-persistenced.service.d/cocoon.conf', mode: 0o644, content: PERSISTENCE }] : [],
   ];
 }
+
+/** `Qwen/Qwen3-8B-GGUF:Q4_K_M` → `qwen3-8b-q4_k_m`. */
+function nameOfReference(reference: string): string {
+  const [path = '', quant] = reference.split(':');
+  const parts = path.split('/');
+  const base = (parts.length > 2 ? parts.at(-1) ?? '' : parts[1] ?? path).replace(/\.gguf$/i, '').replace(/-gguf$/i, '');
+  return `${base}${quant === undefined ? '' : `-${quant}`}`.toLowerCase().replace(/[^a-z0-9._-]/g, '-');
+}
+
+/** What the operator owns (keys, payment book) and may see; nothing of any prompt is ever written. */
+const STATE_MOUNT = `[Unit]
+Description=State that outlives the guest: the operator's keys and payment book
+Before=cocoon-node.service
+
+[Mount]
+What=/dev/disk/by-id/virtio-cocoon-state
+Where=/var/lib/cocoon
+Type=ext4
+Options=nodev,nosuid,noexec
+
+[Install]
+RequiredBy=cocoon-node.service
+`;
+
+/** What the host must be able neither to read nor to replace after it was checked: models, on a disk whose key dies with the guest. */
+const SCRATCH = `[Unit]
+Description=Encrypted disk for models
+DefaultDependencies=no
+Requires=var-lib-cocoon.mount
+After=var-lib-cocoon.mount
+Before=cocoon-node.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 512 --key-file /dev/urandom /dev/disk/by-id/virtio-cocoon-scratch scratch
+ExecStart=/usr/sbin/mkfs.ext4 -q -E lazy_itable_init=1 /dev/mapper/scratch
+ExecStart=/usr/bin/install -d -m 0700 -o cocoon -g cocoon /var/lib/cocoon /var/lib/cocoon/models
+ExecStart=/usr/bin/mount -o nodev,nosuid,noexec /dev/mapper/scratch /var/lib/cocoon/models
+ExecStart=/usr/bin/chown cocoon:cocoon /var/lib/cocoon/models
+
+[Install]
+RequiredBy=cocoon-node.service
+`;
+
+const modelUnit = ({ reference, name }: { readonly reference: string; readonly name: string }): string => `[Unit]
+Description=The model that the node serves
+Wants=network-online.target
+Requires=cocoon-scratch.service
+After=network-online.target cocoon-scratch.service
+Before=cocoon-node.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+User=cocoon
+Group=cocoon
+ExecStart=/usr/bin/node /opt/cocoon/bin/cocoon models pull ${reference} --name ${name} --home /var/lib/cocoon
+Restart=on-failure
+RestartSec=10
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=/var/lib/cocoon
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+CapabilityBoundingSet=
+
+[Install]
+RequiredBy=cocoon-node.service
+`;
 
 /** In confidential mode the driver must keep its state, and the GPU computes only after it was set ready. */
 export const PERSISTENCE = '[Service]\nExecStart=\nExecStart=/usr/bin/nvidia-persistenced --uvm-persistence-mode --verbose\n';

@@ -17,7 +17,8 @@ const Entry = z.discriminatedUnion('kind', [
   /** `made`: folders on the way that were not there, outermost first. `sha256`: of what was written. */
   z.strictObject({ id: z.string(), kind: z.literal('file'), path: z.string(), before: Before, made: z.array(z.string()), sha256: z.string(), done: z.boolean() }),
   z.strictObject({ id: z.string(), kind: z.literal('folder'), path: z.string(), made: z.array(z.string()), done: z.boolean() }),
-  z.strictObject({ id: z.string(), kind: z.literal('command'), undo: z.array(z.array(z.string())), done: z.boolean() }),
+  /** `check`: exits 0 while there is something to take back; null where taking back twice does no harm. */
+  z.strictObject({ id: z.string(), kind: z.literal('command'), check: z.array(z.string()).nullable(), undo: z.array(z.array(z.string())), done: z.boolean() }),
   z.strictObject({ id: z.string(), kind: z.literal('refresh'), undo: z.array(z.array(z.string())), done: z.boolean() }),
 ]);
 const Journal = z.strictObject({ version: z.literal(1), role: z.enum(['host', 'guest', 'bare']), entries: z.array(Entry) });

@@ -58,8 +58,8 @@ const enable = (unit: string): Step => ({ id: `enable-${unit}`, title: `start ${
 
 function hostSteps(options: PlanOptions): Step[] {
   const { tee, vendor, gpus, confidentialMode, gpuTool, memoryGib, cpus, network } = options;
-  const parameters = [...vendor === 'amd' ? ['amd_iommu=on', 'mem_encrypt=on', 'kvm_amd.sev=1', 'iommu=nopt'] : ['intel_iommu=on', 'iommu=pt', 'kvm_intel.tdx=1', 'nohibernate']];
-  const unit = guestUnit({ user: USER }, qemuCommand({ tee: tee ?? 'tdx', gpus, memoryGib, cpus, imageFolder: IMAGES, network, arguments: [] }), gpus);
+  const parameters = vendor === 'amd' ? ['amd_iommu=on', 'mem_encrypt=on', 'kvm_amd.sev=1', 'iommu=nopt'] : ['intel_iommu=on', 'iommu=pt', 'kvm_intel.tdx=1', 'nohibernate'];
+  const unit = guestUnit({ user: USER }, qemuCommand({ tee: tee ?? 'tdx', gpus, memoryGib, cpus, imageFolder: IMAGES, network, model: null }), gpus);
   return [
     packages('QEMU, its firmware and what builds the guest\'s image', 'qemu-system-x86', 'ovmf', 'mkosi', ...tee === 'tdx' ? ['tdx-qgs', 'libsgx-dcap-default-qpl'] : []),
     ...around('update-grub', 'the boot loader reads its kernel parameters', ['update-grub'], [
@@ -113,7 +113,7 @@ function afterOf({ role, gpus }: PlanOptions): string[] {
     return [
       'reboot: kernel parameters, module options and the binding of the GPU take effect then',
       'cocoon node provision --print-guest tdx --out DIR (or snp) writes the definition of the guest\'s image; build it there with mkosi and copy mkosi.output/* to /var/lib/cocoon-guest/image',
-      'truncate -s 200G /var/lib/cocoon-guest/state.raw && chown cocoon: /var/lib/cocoon-guest/state.raw',
+      'in /var/lib/cocoon-guest: truncate -s 8G state.raw && truncate -s 200G scratch.raw && mkfs.ext4 -L cocoon-state state.raw && chown cocoon: *.raw',
       `cocoon node doctor --role host${gpus.length > 0 ? '' : ', and name the GPU: --gpu 0000:17:00.0'}`,
       'systemctl start cocoon-guest',
     ];

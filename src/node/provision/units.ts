@@ -7,6 +7,8 @@ export interface UnitOptions {
   readonly network: string;
   /** Further arguments of `node start`. */
   readonly arguments: readonly string[];
+  /** Default: an encrypted credential of this machine. A guest's image has none, and is given it on the disk of its state. */
+  readonly passphrase?: 'credential' | 'state';
 }
 
 const CREDENTIAL = '/etc/cocoon/credentials/passphrase.cred';
@@ -42,7 +44,7 @@ UMask=0077
 `;
 
 /** Serves: in a confidential guest (`guest`), or without attestation (`bare`). */
-export function nodeUnit({ program, user, network, arguments: more }: UnitOptions, role: 'guest' | 'bare'): string {
+export function nodeUnit({ program, user, network, arguments: more, passphrase = 'credential' }: UnitOptions, role: 'guest' | 'bare'): string {
   const guest = role === 'guest';
   return `[Unit]
 Description=Cocoon node
@@ -57,8 +59,9 @@ Type=exec
 User=${user}
 Group=${user}
 ExecStart=${command([...program, 'node', 'start', '--home', STATE, '--network', network, ...more])}
-# The wallet is unlocked once, by a credential that only this machine can decrypt; without it the start fails at once.
-LoadCredentialEncrypted=passphrase:${CREDENTIAL}
+${passphrase === 'credential' ? `# The wallet is unlocked once, by a credential that only this machine can decrypt; without it the start fails at once.
+LoadCredentialEncrypted=passphrase:${CREDENTIAL}` : `# The wallet is unlocked once, by what its owner has put on the disk of the state; without it the start fails at once.
+LoadCredential=passphrase:${STATE}/passphrase`}
 Environment=COCOON_PASSPHRASE_FILE=%d/passphrase
 StateDirectory=cocoon
 StateDirectoryMode=0700
