@@ -65,6 +65,7 @@ export function judgeReceipt(file: ReceiptFile, { request, answer }: Bodies = {}
   body('request', request, core.requestHash);
   body('answer', answer, core.responseHash);
   checks.info('model', record.model, 'the model that the node answered with');
+  checks.info('root', record.root === '' ? 'none' : record.root, 'the root contract of the network that it was answered in');
   checks.info('gpu-evidence', isZero(record.gpuEvidence) ? 'none' : toHex(record.gpuEvidence), 'digest of the evidence of the node\'s GPUs');
   checks.info('bond', core.bond.toString(), 'the stake that answers for the receipt key, if it lists it');
   return { verdict: checks.verdict(null), signed, record };

@@ -73,10 +73,11 @@ async function answerAll(
   const asking = await openAsking(invocation, options);
   try {
     const leftMs = timeBudget(settings);
-    await asking.connect(leftMs(), signal);
     const needsModel = questionsOf('').some(({ question }) => question.model === '');
     const all = questionsOf(needsModel ? await asking.model(leftMs, signal) : '');
     const questions = kept === null ? all : all.filter((question) => !isDone(question, kept));
+    // What keeps everybody from asking is said once, and not for each question.
+    if (questions.length > 0) await asking.connect(leftMs(), signal);
     const tell = progressOf(invocation, questions.length);
     const write = (result: BatchResult): Promise<void> => out.text(`${JSON.stringify(result)}\n`);
     let progress: BatchProgress = { answered: 0, failed: 0, lastError: null };

@@ -1,7 +1,7 @@
 // `localnet start` with its chain and contracts, as processes: a question is paid for, the node's owner gets exactly what was
 // signed, a second start changes nothing, a proxy that was killed goes on from its ledger, and --unpaid is another network.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -61,6 +61,14 @@ describe('cocoon localnet start: a paid network', () => {
     expect(held(again, 'local-owner')).toBe(held(started, 'local-owner'));
   }, 60_000);
 
+  it('infer --dry-run: says the deposit and the most that it may cost, and sends nothing', async () => {
+    const plan = await done('infer', '--dry-run', '--max-tokens', '50', 'What is cocoon?');
+    expect(plan).toMatchObject({ questions: 1, maxTokens: 50, proxy: null, nodes: null });
+    expect(BigInt(plan.deposit.amountNano)).toBeGreaterThan(15_000_000_000n);
+    expect(BigInt(plan.mostCostNano)).toBeGreaterThan(BigInt(plan.estimatedCostNano));
+    expect(held(await done('localnet', 'status'), 'local-client')).toBe(100_000_000_000n);
+  }, 60_000);
+
   it('a question costs its client and earns the node\'s owner exactly what the proxy signed', async () => {
     const answer = await ask();
     usedTokens = BigInt(answer.charged.total);
@@ -92,6 +100,16 @@ describe('cocoon localnet start: a paid network', () => {
     const { paidNano } = await done('wallet', 'claim', '--wait', '--max-fee-percent', '1000', '--yes');
     expect(BigInt(paidNano)).toBe(BigInt(answer.charged.total) * WORKER_FEE_NANO);
   }, 180_000);
+
+  it('a recipe for pipelines: bounded, by a schema, with a receipt that is verified; beyond its bound the step fails', async () => {
+    const [schema, receipt] = [join(home, 'schema.json'), join(home, 'receipt.json')];
+    writeFileSync(schema, JSON.stringify({ type: 'object', properties: { risk: { enum: ['low', 'high'] } }, required: ['risk'], additionalProperties: false }));
+    const recipe = ['infer', '--schema', schema, '--max-price', '1', '--max-tokens', '100', '--receipt', receipt];
+    expect(await run(...recipe, '--max-spend', '0.01', 'Is this risky?')).toMatchObject({ exit: 13, error: { code: 'E_MAX_SPEND' } });
+    const answer = await done(...recipe, '--max-spend', '1', 'Is this risky?');
+    expect(['low', 'high']).toContain(answer.value.risk);
+    expect(await done('receipt', 'verify', receipt)).toMatchObject({ overall: 'pass', simulated: true, receipt: { tokens: { total: answer.charged.total } } });
+  }, 120_000);
 
   it('--unpaid is another network on the same machine: nobody pays there', async () => {
     const unpaid = await done('localnet', 'start', '--unpaid', '--detach');
