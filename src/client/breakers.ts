@@ -123,5 +123,5 @@ export const nodeCircuit = (address: string, model: string, failure: string): st
 /** A busy network is asked again soon; a proxy that breaks, or nodes that fail, get longer to recover. */
 export const standardRules = (name: string): CircuitRules => {
   if (name.startsWith('proxy ')) return { failures: 3, openMs: 500, maxOpenMs: 30_000 };
-  return / busy /.test(name.slice(0, 80)) ? { failures: 8, openMs: 200, maxOpenMs: 3_000 } : { failures: 5, openMs: 500, maxOpenMs: 15_000 };
+  return /^nodes \S+ busy /.test(name) ? { failures: 8, openMs: 200, maxOpenMs: 3_000 } : { failures: 5, openMs: 500, maxOpenMs: 15_000 };
 };

@@ -22,7 +22,7 @@ import type { Forwarder, ForwarderOptions, ForwardRequest } from '../../src/clie
 import type { SessionPool } from '../../src/client/session-pool.ts';
 import type { FinalInfo } from '../../src/wire/answer.ts';
 import type { ScriptedNodeOptions } from '../fakes/scripted-node.ts';
-import type { Script, ScriptedProxies } from '../fakes/scripted-proxies.ts';
+import type { Script, ScriptedProxies, ScriptedRequest } from '../fakes/scripted-proxies.ts';
 
 const TOKENS = { prompt: 1n, cached: 0n, completion: 2n, reasoning: 0n, total: 3n };
 const lost = (): Error => new NetworkError('E_CLOSED', 'the connection ended before the answer was complete');
@@ -78,6 +78,13 @@ async function ask({ forwarder }: World, body: object = CHAT, options: Parameter
   const answer = continuedAnswer(forwarder, first, request, resume);
   return { text: await read(answer.body), continued: answer.continued, attempts: first.attempts };
 }
+
+/** A script that fails before anything. */
+const throwing = (error: (request: ScriptedRequest) => Error): Script => async function* fail(request) {
+  const thrown = error(request);
+  if (thrown instanceof Error) throw thrown;
+  yield {}; // a script is a generator
+};
 
 /** Breaks each request at the next of these pieces; then no more. */
 function breaking(...at: number[]): NonNullable<ScriptedNodeOptions['breakAt']> {
@@ -176,8 +183,8 @@ describe('continuedAnswer', () => {
     const world = await open(scriptedNode({ pieces: PIECES, breakAt: breaking(3) }));
     const { text } = await ask(world, { ...CHAT, messages: [...CHAT.messages, { role: 'assistant', content: 'One t' }] });
     expect(textOf(chunksOf(text))).toBe(WHOLE.slice(5));
-    const last = (world.proxies.all[0]?.requests[1]?.body['messages'] as { content: string }[]).at(-1);
-    expect(last?.content).toBe(WHOLE.slice(0, 8));
+    const messages = world.proxies.all[0]?.requests[1]?.body['messages'] as { content: string }[] | undefined;
+    expect(messages?.at(-1)?.content).toBe(WHOLE.slice(0, 8));
   });
 
   const broken = async (body: object, script: ScriptedNodeOptions = {}): Promise<{ error: unknown; text: string; requests: number }> => {
@@ -331,19 +338,13 @@ describe('forward', () => {
     ['the request', new AnswerError(621, 'bad request', null)],
     ['its time', new NetworkError('E_TIMEOUT', 'too late')],
   ])('not tried again: what is wrong with %s', async (_what, error) => {
-    const world = await open(async function* refuse() {
-      throw error;
-      yield ''; // a script is a generator
-    }, { count: 3 });
+    const world = await open(throwing(() => error), { count: 3 });
     await expect(world.forwarder.forward(requestOf().request)).rejects.toBeInstanceOf(Error);
     expect(world.proxies.all.map(({ requests }) => requests.length)).toEqual([1, 0, 0]);
   });
 
   it('all fail: again after a short wait, and in the end the first error', async () => {
-    const world = await open(async function* fail(request) {
-      throw new AnswerError(651, `no workers at ${request.proxy}`, null);
-      yield '';
-    }, { count: 2 });
+    const world = await open(throwing(({ proxy }) => new AnswerError(651, `no workers at ${proxy}`, null)), { count: 2 });
     const startedMs = performance.now();
     await expect(world.forwarder.forward(requestOf().request)).rejects.toMatchObject({ code: 'E_NO_NODE', message: 'no workers at 127.0.0.1:1000' });
     expect(world.proxies.all.map(({ requests }) => requests.length).every((count) => count >= 2 && count <= 6)).toBe(true);
@@ -357,10 +358,7 @@ describe('forward', () => {
       if (!known) throw new AnswerError(621, 'unknown model scripted', null);
       yield* inner(request);
     }, { count: 2 });
-    const stranger = await open(async function* unknown() {
-      throw new AnswerError(621, 'unknown model scripted', null);
-      yield '';
-    }, { count: 2 });
+    const stranger = await open(throwing(() => new AnswerError(621, 'unknown model scripted', null)), { count: 2 });
     await expect(stranger.forwarder.forward(requestOf().request)).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
     expect(stranger.proxies.all.map(({ requests }) => requests.length)).toEqual([1, 1]);
     await ask(world);

@@ -1,10 +1,9 @@
 // The nodes behind the proxies as the endpoint knows them: models with price and capacity, and, where requests are sealed, the
 // nodes that this side has verified itself. Looked at when asked, and from time to time, so that health needs no request.
-import { withDeadline } from '../../core/deadline.ts';
-import { asCocoonError, AttestationError, CapacityError, NetworkError } from '../../core/errors.ts';
+import { abortError, withDeadline } from '../../core/deadline.ts';
+import { asCocoonError, AttestationError, CapacityError, CocoonError, NetworkError } from '../../core/errors.ts';
 import { sleep as realSleep } from '../../core/retry.ts';
 import { toHex } from '../../core/bytes.ts';
-import type { CocoonError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { Sleep } from '../../core/retry.ts';
 import type { ModelListing } from '../../wire/client-session.ts';
@@ -58,24 +57,25 @@ export function watchNodes({ pool, sealed, log, soonMs = SOON_MS, everyMs = EVER
   const ending = new AbortController();
   let state: NodeState = { verified: 0, problem: null };
 
-  const targetsOf = async ({ session }: ConnectedProxy, model: string, signal: AbortSignal): Promise<readonly SealTarget[] | AttestationError> => {
+  /** Nodes, or why there are none: their evidence was refused, or none has a key that requests can be sealed to. */
+  const targetsOf = async ({ session }: ConnectedProxy, model: string, signal: AbortSignal): Promise<readonly SealTarget[] | CocoonError> => {
     try {
       return await session.sealTargets(model, signal);
-    } catch (error) {
-      if (error instanceof AttestationError) return error;
-      throw error;
+    } catch (thrown) {
+      if (signal.aborted) throw abortError(signal);
+      return asCocoonError(thrown);
     }
   };
 
   const look = (signal: AbortSignal): Promise<ServedModel[]> => withDeadline(async (inner) => {
     const proxy = await pool.acquire({ timeoutMs: LOOK_TIMEOUT_MS, signal: inner });
     const listings = (await proxy.session.models(inner)).slice(0, MAX_MODELS);
-    let refusal: AttestationError | null = null;
+    let refusal: CocoonError | null = null;
     const models = await Promise.all(listings.map(async (listing, index): Promise<ServedModel> => {
       if (!sealed || index >= MAX_SEALED_MODELS) return { listing, proxy, targets: null };
       const targets = await targetsOf(proxy, listing.model, inner);
-      if (!(targets instanceof AttestationError)) return { listing, proxy, targets };
-      refusal ??= targets;
+      if (!(targets instanceof CocoonError)) return { listing, proxy, targets };
+      if (refusal === null || targets instanceof AttestationError) refusal = targets;
       return { listing, proxy, targets: [] };
     }));
     const verified = models.reduce((sum, { listing, targets }) => sum + (targets?.length ?? listing.activeWorkers), 0);

@@ -33,6 +33,16 @@ async function open(node: ScriptedNodeOptions = {}, options: TestEndpointOptions
   };
 }
 
+/** Breaks one answer, before this piece. */
+function onceAt(at: number): NonNullable<ScriptedNodeOptions['breakAt']> {
+  let broke = false;
+  return (_request, piece) => {
+    if (piece !== at || broke) return null;
+    broke = true;
+    return new NetworkError('E_CLOSED', 'gone');
+  };
+}
+
 async function failure(work: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
   const error: unknown = await work.then(() => null, (thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(OpenAI.APIError);
@@ -158,8 +168,7 @@ describe('chat.completions', () => {
   });
 
   it('a stream that another node took up: unnoticed but for its metadata; the account has both parts', async () => {
-    let broke = false;
-    const { client, endpoint } = await open({ breakAt: (_request, piece) => (piece !== 2 || broke ? null : (broke = true) && new NetworkError('E_CLOSED', 'gone')) }, { count: 2 });
+    const { client, endpoint } = await open({ breakAt: onceAt(2) }, { count: 2 });
     let text = '';
     const ids = new Set<string>();
     const marks: unknown[] = [];
@@ -181,8 +190,7 @@ describe('chat.completions', () => {
   });
 
   it('budgets: what broke without a word counts as the most, a continuation is paid for too', async () => {
-    let broke = false;
-    const { client, endpoint } = await open({ breakAt: (_request, piece) => (piece !== 1 || broke ? null : (broke = true) && new NetworkError('E_CLOSED', 'gone')) }, { perTokenNano: 1n, budgetNano: 1_000_000n });
+    const { client, endpoint } = await open({ breakAt: onceAt(1) }, { perTokenNano: 1n, budgetNano: 1_000_000n });
     for await (const _chunk of await client.chat.completions.create({ model: 'scripted', messages: MESSAGES, stream: true, max_tokens: 10 }));
     const { spentNano, reservedNano } = await (await fetch(`${endpoint.url}/stats`)).json() as { spentNano: string; reservedNano: string };
     expect(BigInt(spentNano)).toBeGreaterThan(2_000n);
