@@ -42,7 +42,7 @@ describe('cocoon completion', () => {
     expect(complete('inf')).toEqual(['infer']);
     expect(complete('localnet', 'sto')).toEqual(['stop']);
     expect(complete('localnet', 'start', '--det')).toEqual(['--detach']);
-    expect(complete('infer', '--max')).toEqual(['--max-tokens']);
+    expect(complete('infer', '--max').sort()).toEqual(['--max-price', '--max-spend', '--max-tokens']);
   });
 
   it('another shell is a usage error', async () => {
