@@ -1,7 +1,7 @@
 // `cocoon models rm MODEL`: takes a name from this machine, and the files with the last name that has them. Refuses what is in use.
 import { bytesText } from '../node/doctor/check.ts';
 import { openRegistry } from '../node/models/registry.ts';
-import { confirm } from './sending.ts';
+import { confirmChange } from './confirm-change.ts';
 import { NotFoundError } from '../core/errors.ts';
 import type { Command } from 'commander';
 import type { Invocation } from './command.ts';
@@ -15,7 +15,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const registry = openRegistry(settings.home);
   const known = await registry.find(name);
   if (known === null) throw new NotFoundError('E_NOT_FOUND', `there is no model named "${name}" on this machine`, { hint: 'run `cocoon models list --local`' });
-  await confirm(invocation, `Remove ${known.fullName}?`);
+  await confirmChange(invocation, `Remove ${known.fullName}?`);
   const { entry, freedBytes } = await registry.remove(name);
   out.result({ name: entry.name, fullName: entry.fullName, freedBytes });
   await out.line(`removed ${entry.name}, ${freedBytes === 0 ? 'its files stay: another name has them' : `${bytesText(freedBytes)} freed`}`);

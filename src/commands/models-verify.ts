@@ -31,6 +31,7 @@ export async function run(invocation: Invocation): Promise<void> {
     }
   }
   out.result({ models: results });
+  if (names.length === 0) await out.note('there are no models of this machine');
   const bad = results.filter(({ ok }) => !ok).map(({ name }) => name);
   if (bad.length > 0) throw new ConfigError('E_MODEL_DAMAGED', `${bad.length} of ${results.length} models are not what their names say: ${bad.join(', ')}`, { hint: 'remove them with `cocoon models rm` and pull them again' });
 }

@@ -10,7 +10,7 @@ import { applyFix, describeFix, safeFixesOf } from '../node/doctor/safe-fixes.ts
 import { CocoonError, ConfigError } from '../core/errors.ts';
 import { doctorChain } from './doctor-chain.ts';
 import { doctorModel } from './doctor-model.ts';
-import { confirm } from './sending.ts';
+import { confirmChange } from './confirm-change.ts';
 import { oneOf } from './values.ts';
 import type { Command } from 'commander';
 import type { Diagnosis } from '../node/doctor/diagnose.ts';
@@ -68,7 +68,7 @@ async function mend(invocation: Invocation, { findings }: Diagnosis, machine: Ma
     return;
   }
   for (const fix of fixes) await out.note(describeFix(fix));
-  await confirm(invocation, 'Do this?');
+  await confirmChange(invocation, 'Do this?');
   for (const fix of fixes) {
     await applyFix(fix, machine);
     await out.note('done');

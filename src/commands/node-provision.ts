@@ -13,7 +13,7 @@ import { applyPlan, pendingSteps, undoAll } from '../node/provision/carry-out.ts
 import { imageDefinition, qemuScript } from '../node/provision/guest.ts';
 import { planFor } from '../node/provision/plan.ts';
 import { describeAction } from '../node/provision/step.ts';
-import { confirm } from './sending.ts';
+import { confirmChange } from './confirm-change.ts';
 import { oneOf, repeated, wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { MachineFacts, MachineRole } from '../node/doctor/facts.ts';
@@ -91,7 +91,7 @@ export async function run(invocation: Invocation): Promise<void> {
     await out.note('everything is so already');
     return;
   }
-  await confirm(invocation, `Do this${folder === '/' ? '' : ` below ${folder}`}?`);
+  await confirmChange(invocation, `Do this${folder === '/' ? '' : ` below ${folder}`}?`);
   const { changed } = await applyPlan(plan, ports);
   out.result({ role: plan.role, root: folder, steps: shown, after: [...plan.after], applied: true, changed });
   await out.text(`\nnext:\n${plan.after.map((text) => `  ${text}\n`).join('')}taken back by: cocoon node provision --undo\n`);
@@ -99,7 +99,7 @@ export async function run(invocation: Invocation): Promise<void> {
 
 async function takeBack(invocation: Invocation, ports: ProvisionPorts, force: boolean): Promise<void> {
   const { out } = invocation;
-  await confirm(invocation, `Take back everything that was provisioned${ports.root === '/' ? '' : ` below ${ports.root}`}?`);
+  await confirmChange(invocation, `Take back everything that was provisioned${ports.root === '/' ? '' : ` below ${ports.root}`}?`);
   const { undone } = await undoAll(ports, { force });
   out.result({ undone });
   await out.line(undone === 0 ? 'there is nothing to take back' : `${undone} steps were taken back`);
