@@ -19,7 +19,7 @@ const BODY = { model: 'instant', messages: [{ role: 'user', content: 'hello' }] 
 /** Whatever fails must be told by then; the C++ client never told it. */
 const SOON_MS = 6_000;
 
-async function open(node: TestNodeOptions | null = {}): Promise<{ network: TestNetwork; endpoint: TestEndpoint; post(body: unknown, path?: string): Promise<Response>; asked: AskRequest[] }> {
+async function open(node: TestNodeOptions | null = {}, options: Parameters<typeof startEndpoint>[1] = {}): Promise<{ network: TestNetwork; endpoint: TestEndpoint; post(body: unknown, path?: string): Promise<Response>; asked: AskRequest[] }> {
   const network = await startTestNetwork({ nodes: node === null ? [] : [node] });
   opened.push(network);
   const asked: AskRequest[] = [];
@@ -30,7 +30,7 @@ async function open(node: TestNodeOptions | null = {}): Promise<{ network: TestN
       const ask = session.ask.bind(session);
       return { ...proxy, session: Object.assign(session, { ask: (request: AskRequest) => { asked.push(request); return ask(request); } }) };
     },
-  });
+  }, options);
   opened.push(endpoint);
   await endpoint.pool.acquire({ timeoutMs: 5_000, signal: new AbortController().signal });
   const post = (body: unknown, path = '/v1/chat/completions'): Promise<Response> => fetch(`${endpoint.url}${path}`, {
@@ -87,7 +87,7 @@ describe('upstream defects, from outside', () => {
   });
 
   it('5: an answer that breaks off ends without the terminator of a complete one', async () => {
-    const { endpoint } = await open({ engine: { pieces: ['a', 'b', 'c', 'd'], failAt: { piece: 2, error: new EngineError('E_ENGINE', 'broke') } } });
+    const { endpoint } = await open({ engine: { pieces: ['a', 'b', 'c', 'd'], failAt: { piece: 2, error: new EngineError('E_ENGINE', 'broke') } } }, { continueAnswers: false });
     const { hostname, port } = new URL(endpoint.url);
     const body = JSON.stringify({ ...BODY, stream: true });
     const raw = await new Promise<string>((resolve) => {
