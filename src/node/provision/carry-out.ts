@@ -47,7 +47,7 @@ export async function pendingSteps({ steps }: Plan, ports: ProvisionPorts): Prom
 /** Does what is not so yet. Throws ConfigError `E_PROVISION` naming the step, the signal's reason; what was done stays noted. */
 export async function applyPlan(plan: Plan, ports: ProvisionPorts): Promise<{ readonly changed: number }> {
   const journal = journalOf(ports);
-  let data: JournalData = await journal.read() ?? { version: 1, role: plan.role, entries: [] };
+  let data: JournalData = await journal.read() ?? { version: 1, role: plan.role, made: await missingFolders(dirname(journal.folder)), entries: [] };
   if (data.role !== plan.role && data.entries.length > 0) {
     throw new ConfigError('E_PROVISION', `this machine was provisioned as ${data.role}, asked for ${plan.role}`, { hint: 'take that back first: cocoon node provision --undo' });
   }
@@ -202,6 +202,7 @@ export async function undoAll(ports: ProvisionPorts, { force = false }: { readon
     undone += 1;
   }
   await journal.remove();
+  await removeFolders(data.made);
   return { undone };
 }
 

@@ -1,7 +1,7 @@
 // What provisioning has done, written before each change with what was there before, so that a run that was killed at any instant is
 // gone on with, or taken back exactly. One folder, private to root; the last undo removes it.
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { ConfigError, NotFoundError } from '../../core/errors.ts';
 import { ensureFolder, readBounded, writeFileAtomic } from '../../core/files.ts';
@@ -21,7 +21,8 @@ const Entry = z.discriminatedUnion('kind', [
   z.strictObject({ id: z.string(), kind: z.literal('command'), check: z.array(z.string()).nullable(), undo: z.array(z.array(z.string())), done: z.boolean() }),
   z.strictObject({ id: z.string(), kind: z.literal('refresh'), undo: z.array(z.array(z.string())), done: z.boolean() }),
 ]);
-const Journal = z.strictObject({ version: z.literal(1), role: z.enum(['host', 'guest', 'bare']), entries: z.array(Entry) });
+/** `made`: folders above the journal's own that were not there, outermost first. */
+const Journal = z.strictObject({ version: z.literal(1), role: z.enum(['host', 'guest', 'bare']), made: z.array(z.string()), entries: z.array(Entry) });
 
 export type JournalEntry = z.infer<typeof Entry>;
 export type BeforeFile = z.infer<typeof Before>;
@@ -54,6 +55,7 @@ export class ProvisionJournal {
   }
 
   async write(data: JournalData): Promise<void> {
+    await ensureFolder(dirname(this.folder), 0o755);
     await ensureFolder(this.folder, 0o700);
     await writeFileAtomic(this.#file, `${JSON.stringify(data)}\n`);
   }
