@@ -66,6 +66,8 @@ export async function run(invocation: Invocation): Promise<void> {
     if (points.length === 0) throw new ConfigError('E_CONFIG', `no depth fits a context of ${contextSize} tokens with ${tokens} generated, or more streams are asked for than ${sequences}`, { hint: 'give smaller --depths, or more --ctx and --parallel' });
     const left = depths.filter((depth) => depth + tokens >= contextSize);
     if (left.length > 0) await out.warn(`left out, since a context has ${contextSize} tokens: ${left.join(', ')}`);
+    const many = streams.filter((count) => count > sequences);
+    if (many.length > 0) await out.warn(`left out, since ${sequences} requests are answered at the same time (--parallel): ${many.join(', ')} streams`);
     const result: BenchResult = {
       schema: 'cocoon.bench/1', at: new Date(context.clock.now()).toISOString(), version: context.version, model: model.fullName, cpu: cpus()[0]?.model ?? 'unknown', backend, devices: [...devices], gpuLayers, threads, sequences,
       points: points.map((point) => ({ ...point, firstTokenMs: { ...point.firstTokenMs } })),

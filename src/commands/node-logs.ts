@@ -27,11 +27,11 @@ export const run = (invocation: Invocation): Promise<void> => showLogs(invocatio
 /** Throws NotFoundError where there is no log: a daemon in the foreground writes to its terminal. */
 export async function showLogs(invocation: Invocation, role: LocalRole): Promise<void> {
   const { options, out, context } = invocation;
+  const sinceMs = typeof options['since'] === 'string' ? sinceOf(options['since'], context.clock.now()) : undefined;
   const { place: { log } } = await findDaemon(invocation, role);
   if (!await pathExists(log)) {
     throw new NotFoundError('E_NOT_FOUND', `there is no log at ${log}`, { hint: `a ${role} that was started without --detach writes to its terminal, or to the journal: journalctl -u cocoon-${role}` });
   }
-  const sinceMs = typeof options['since'] === 'string' ? sinceOf(options['since'], context.clock.now()) : undefined;
   const last = typeof options['lines'] === 'number' ? options['lines'] : sinceMs === undefined ? DEFAULT_LINES : MAX_LINES;
   const { lines, end } = await readLog(log, { last, ...(sinceMs !== undefined && { sinceMs }) });
   const show = async (line: LogLine): Promise<void> => {
