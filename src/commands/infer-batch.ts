@@ -1,6 +1,6 @@
 // `cocoon infer --batch FILE`: many questions, several at once, results in the order of the questions. With --out they are kept in
 // a file as they come, and a run that was interrupted, by whatever, goes on where it ended.
-import { resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { inOrder, runBatch } from '../client/batch.ts';
 import { MAX_BATCH_BYTES, parseBatch } from '../client/batch-questions.ts';
 import { openBatchResults } from '../client/batch-results.ts';
@@ -51,7 +51,8 @@ export async function runBatchCommand(invocation: Invocation, options: BatchComm
   }
   const path = resolve(context.cwd, file);
   const busy = (holder: string): ConfigError => new ConfigError('E_STATE', `cannot use ${file}: ${holder} is writing its results there`, { hint: 'wait for it to end, or name another file with --out' });
-  await withLock(path, async () => {
+  // The lock lies beside the file, hidden, so that it holds for whoever reaches the file.
+  await withLock(join(dirname(path), `.${basename(path)}`), async () => {
     const results = await openBatchResults(path);
     try {
       await answerAll(invocation, options, questions, schema, parallel, { file, results });
