@@ -42,5 +42,17 @@ export function verifySignature(publicKey: Uint8Array, message: Uint8Array, sign
   }
 }
 
-const publicKeyObject = (raw: Uint8Array): KeyObject =>
-  createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+/** Keys that were used last: to take one in costs several times what it costs to verify by it. */
+const known = new Map<string, KeyObject>();
+const MAX_KNOWN = 256;
+
+function publicKeyObject(raw: Uint8Array): KeyObject {
+  const name = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('latin1');
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+  const oldest = known.keys().next();
+  if (known.size >= MAX_KNOWN && oldest.done !== true) known.delete(oldest.value);
+  known.set(name, key);
+  return key;
+}

@@ -129,7 +129,7 @@ class SealedAnswer {
     const { node } = this.#context;
     if (this.#routing === null) throw new SealError('receipt came before its request was sealed');
     const signed = decodeAnswerReceipt(bytes);
-    verifyAnswerReceipt(signed);
+    verifyAnswerReceipt(signed, node.signed);
     const { receipt } = signed;
     checkReceiptIsFor(receipt, {
       requestId: receiptRequestId(this.#routing, this.#enc), requestHash: sha256(payloadOf(this.#request.query)),

@@ -38,6 +38,8 @@ export interface SealedNode {
   isUsable(): boolean;
   /** An encapsulation for one attempt. */
   take(): PreparedSeal;
+  /** Makes encapsulations ahead, between other work: to be called when nobody waits for a first token. */
+  restock(): void;
 }
 
 /** How a proxy tells what vouches for a key. */
@@ -53,7 +55,7 @@ const MARGIN_S = 10;
 const VERIFY_MS = 30_000;
 const MAX_KNOWN = 4_096;
 /** Encapsulations that are made ahead. */
-const AHEAD = 4;
+const AHEAD = 8;
 
 interface Known {
   readonly result: Promise<SealedNode>;
@@ -147,7 +149,7 @@ class Usable implements SealedNode {
   readonly #parts: UsableParts;
   readonly #ahead: PreparedSeal[] = [];
   #revoked = false;
-  #refilling = false;
+  #stocking = false;
 
   constructor(parts: UsableParts) {
     this.node = parts.node;
@@ -162,7 +164,7 @@ class Usable implements SealedNode {
       unlisten?.();
       parts.forget();
     });
-    this.#refill();
+    this.restock();
   }
 
   isUsable(): boolean {
@@ -175,24 +177,21 @@ class Usable implements SealedNode {
   }
 
   take(): PreparedSeal {
-    const prepared = this.#ahead.pop() ?? this.#prepare();
-    this.#refill();
-    return prepared;
+    return this.#ahead.pop() ?? this.#prepare();
   }
 
   #prepare(): PreparedSeal {
     return prepareSeal({ suite: this.#parts.loaded, publicKey: this.suite.publicKey, record: this.signed.record });
   }
 
-  /** One at a time, between other work. */
-  #refill(): void {
-    if (this.#refilling || this.#ahead.length >= AHEAD) return;
-    this.#refilling = true;
+  restock(): void {
+    if (this.#stocking || this.#ahead.length >= AHEAD) return;
+    this.#stocking = true;
     setImmediate(() => {
-      this.#refilling = false;
+      this.#stocking = false;
       if (!this.isUsable()) return;
       this.#ahead.push(this.#prepare());
-      this.#refill();
+      this.restock();
     });
   }
 }

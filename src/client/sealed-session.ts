@@ -113,6 +113,7 @@ async function* sealed(session: WireSession, targets: SealedTargets, options: Se
       failure = error;
     } finally {
       chosen.running -= 1;
+      chosen.sealed.restock();
     }
     try {
       chosen = await targets.choose(wish);

@@ -8,7 +8,7 @@ import { nonceOf, NONCE_BYTES, TAG_BYTES } from './hpke/aead.ts';
 import { expand, extract } from './hpke/labeled.ts';
 import { Decoder, Encoder } from './encoding.ts';
 import { SealError } from './errors.ts';
-import { pad, unpad } from './padding.ts';
+import { PAD_LENGTH_BYTES, unpad } from './padding.ts';
 import type { Aead } from './hpke/aead.ts';
 import type { ExportContext } from './hpke/context.ts';
 
@@ -24,6 +24,8 @@ const MAX_HEADERS = 256;
 const MAX_TEXT = 16_384;
 const MAX_RECEIPT = 32_768;
 const FINAL = 1;
+const FINAL_FLAG = Uint8Array.of(FINAL);
+const MORE_FLAG = Uint8Array.of(0);
 
 const TYPE = { head: 1, body: 2, end: 3, failure: 4 } as const;
 
@@ -72,13 +74,22 @@ export function createAnswerSealer(keys: AnswerKeys, nonce: Uint8Array = randomB
   let index = 0;
   let ended = false;
   const one = (type: number, content: Uint8Array, final: boolean): Uint8Array => {
-    const flag = Uint8Array.of(final ? FINAL : 0);
-    const ciphertext = keys.aead.seal(key, nonceOf(base, index), flag, pad(Buffer.concat([Uint8Array.of(type), content]), bucket));
-    const head = Buffer.alloc(4);
-    head.writeUInt32BE(ciphertext.byteLength);
-    const first = index === 0 ? nonce : new Uint8Array(0);
+    const flag = final ? FINAL_FLAG : MORE_FLAG;
+    const length = 1 + content.byteLength;
+    const padded = Buffer.allocUnsafe(bucket(PAD_LENGTH_BYTES + length));
+    padded.writeUInt32BE(length, 0);
+    padded[PAD_LENGTH_BYTES] = type;
+    padded.set(content, PAD_LENGTH_BYTES + 1);
+    padded.fill(0, PAD_LENGTH_BYTES + length);
+    const ciphertext = keys.aead.seal(key, nonceOf(base, index), flag, padded);
+    const start = index === 0 ? nonce.byteLength : 0;
+    const chunk = Buffer.allocUnsafe(start + CHUNK_HEAD + ciphertext.byteLength);
+    if (start > 0) chunk.set(nonce, 0);
+    chunk.writeUInt32BE(ciphertext.byteLength, start);
+    chunk.set(flag, start + 4);
+    chunk.set(ciphertext, start + CHUNK_HEAD);
     index += 1;
-    return new Uint8Array(Buffer.concat([first, head, flag, ciphertext]));
+    return chunk;
   };
   return {
     seal(chunk) {
@@ -86,9 +97,10 @@ export function createAnswerSealer(keys: AnswerKeys, nonce: Uint8Array = randomB
       switch (chunk.kind) {
         case 'head': return one(TYPE.head, encodeHead(chunk), false);
         case 'body': {
+          if (chunk.bytes.byteLength <= MAX_CONTENT) return chunk.bytes.byteLength === 0 ? chunk.bytes : one(TYPE.body, chunk.bytes, false);
           const parts: Uint8Array[] = [];
           for (let at = 0; at < chunk.bytes.byteLength; at += MAX_CONTENT) parts.push(one(TYPE.body, chunk.bytes.subarray(at, at + MAX_CONTENT), false));
-          return new Uint8Array(Buffer.concat(parts));
+          return Buffer.concat(parts);
         }
         case 'end':
           ended = true;
@@ -140,9 +152,13 @@ export function createAnswerOpener(keys: AnswerKeys): AnswerOpener {
   function push(bytes: Uint8Array): AnswerChunk[] {
     if (state === 'refused') throw new SealError('sealed answer was refused before');
     if (state === 'ended' && bytes.byteLength > 0) throw new SealError('sealed answer goes on after its final chunk');
-    pending = pending.byteLength === 0 ? bytes.slice() : new Uint8Array(Buffer.concat([pending, bytes]));
+    // Whole chunks are opened where they are; what is left of one is copied below, because `bytes` are the caller's.
+    pending = pending.byteLength === 0 ? bytes : Buffer.concat([pending, bytes]);
     if (derived === null) {
-      if (pending.byteLength < ANSWER_NONCE_BYTES) return [];
+      if (pending.byteLength < ANSWER_NONCE_BYTES) {
+        pending = pending.slice();
+        return [];
+      }
       derived = derive(keys, pending.slice(0, ANSWER_NONCE_BYTES));
       pending = pending.subarray(ANSWER_NONCE_BYTES);
     }
@@ -151,6 +167,7 @@ export function createAnswerOpener(keys: AnswerKeys): AnswerOpener {
       chunks.push(chunk);
       if (state === 'ended' && pending.byteLength > 0) throw new SealError('sealed answer goes on after its final chunk');
     }
+    pending = pending.slice();
     return chunks;
   }
 
@@ -183,7 +200,7 @@ const decodeUsage = (decoder: Decoder): SealedUsage =>
 
 function decodeChunk(plaintext: Uint8Array): AnswerChunk {
   const type = plaintext[0];
-  if (type === TYPE.body) return { kind: 'body', bytes: plaintext.slice(1) };
+  if (type === TYPE.body) return { kind: 'body', bytes: plaintext.subarray(1) };
   const decoder = new Decoder(plaintext.subarray(1), 'sealed chunk');
   const chunk = decodeContent(type, decoder);
   decoder.end();

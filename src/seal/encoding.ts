@@ -10,15 +10,15 @@ export class Encoder {
   readonly #parts: Uint8Array[] = [];
 
   u8(value: number): this {
-    return this.#integer(1, BigInt(value));
+    return this.#small(1, value);
   }
 
   u16(value: number): this {
-    return this.#integer(2, BigInt(value));
+    return this.#small(2, value);
   }
 
   u32(value: number): this {
-    return this.#integer(4, BigInt(value));
+    return this.#small(4, value);
   }
 
   u64(value: bigint): this {
@@ -45,6 +45,14 @@ export class Encoder {
 
   finish(): Uint8Array {
     return new Uint8Array(Buffer.concat(this.#parts));
+  }
+
+  #small(size: 1 | 2 | 4, value: number): this {
+    if (!Number.isInteger(value) || value < 0 || value >= 2 ** (size * 8)) throw new RangeError(`${value} does not fit ${size} bytes`);
+    const bytes = Buffer.allocUnsafe(size);
+    bytes.writeUIntBE(value, 0, size);
+    this.#parts.push(bytes);
+    return this;
   }
 
   #integer(size: number, value: bigint): this {

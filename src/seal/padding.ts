@@ -25,12 +25,12 @@ export function pad(bytes: Uint8Array, bucketOf: (size: number) => number): Uint
   return new Uint8Array(padded.buffer, padded.byteOffset, padded.byteLength);
 }
 
-/** What was padded. Throws SealError. */
+/** What was padded, a view of it. Throws SealError. */
 export function unpad(padded: Uint8Array): Uint8Array {
   if (padded.byteLength < LENGTH) throw new SealError(`padded text has ${padded.byteLength} bytes, expected at least ${LENGTH}`);
   const length = new DataView(padded.buffer, padded.byteOffset, LENGTH).getUint32(0);
   const end = LENGTH + length;
   if (end > padded.byteLength) throw new SealError(`padded text of ${padded.byteLength} bytes says that it has ${length}`);
   if (!isZero(padded.subarray(end))) throw new SealError('padding is not zero');
-  return padded.slice(LENGTH, end);
+  return padded.subarray(LENGTH, end);
 }

@@ -26,7 +26,9 @@ function aead(id: number, name: string, keyBytes: number, cipher: Cipher): Aead 
     seal(key, nonce, aad, plaintext) {
       const sealing = createCipheriv(cipher as 'aes-128-gcm', key, nonce, options);
       sealing.setAAD(aad, { plaintextLength: plaintext.byteLength });
-      return new Uint8Array(Buffer.concat([sealing.update(plaintext), sealing.final(), sealing.getAuthTag()]));
+      const ciphertext = sealing.update(plaintext); // all of it: both are stream ciphers
+      sealing.final();
+      return Buffer.concat([ciphertext, sealing.getAuthTag()]);
     },
     open(key, nonce, aad, ciphertext) {
       const length = ciphertext.byteLength - TAG_BYTES;
@@ -36,7 +38,8 @@ function aead(id: number, name: string, keyBytes: number, cipher: Cipher): Aead 
       opening.setAuthTag(ciphertext.subarray(length));
       const plaintext = opening.update(ciphertext.subarray(0, length));
       try {
-        return new Uint8Array(Buffer.concat([plaintext, opening.final()]));
+        opening.final();
+        return plaintext;
       } catch (cause) {
         throw new SealError('ciphertext does not open: it was changed, or is meant for another key or context', cause);
       }
