@@ -1,7 +1,7 @@
 // The chunks of one streamed completion as they come from a node: which text each adds to the answer, whether it ends it, what it
 // counts, and whether the answer could still be taken up by another node behind it. What cannot be read goes on as it is.
 import { createSseParser } from '../openai/sse-parser.ts';
-import { DONE } from '../openai/sse.ts';
+import { DONE, readCountsComment } from '../openai/sse.ts';
 import { readUsage } from '../openai/usage.ts';
 import { failureInStream } from './refusals.ts';
 import type { EngineError } from '../core/errors.ts';
@@ -11,6 +11,8 @@ import type { UsageCounts } from '../openai/usage.ts';
 export type ChunkObject = Record<string, unknown>;
 
 export type StreamPiece =
+  /** What the engine has counted so far; for this side only. */
+  | { readonly kind: 'counts'; readonly usage: UsageCounts }
   | { readonly kind: 'done' }
   /** The engine says that it failed; nothing of value follows. */
   | { readonly kind: 'failure'; readonly error: EngineError }
@@ -36,8 +38,13 @@ export interface ChunkStream {
 }
 
 export function readChunks(): ChunkStream {
-  const parser = createSseParser();
-  return { push: (bytes) => parser.push(bytes).map(pieceOf), end: () => parser.end() };
+  const parser = createSseParser({ comments: true });
+  return { push: (bytes) => parser.push(bytes).flatMap((event) => (event.event === ':' ? commentOf(event) : [pieceOf(event)])), end: () => parser.end() };
+}
+
+function commentOf({ data }: SseEvent): StreamPiece[] {
+  const usage = readCountsComment(data);
+  return usage === null ? [] : [{ kind: 'counts', usage }];
 }
 
 function pieceOf({ data }: SseEvent): StreamPiece {

@@ -109,6 +109,10 @@ class ContinuedBody implements AnswerBody {
         this.#chunks = failing(piece.error);
         return out;
       }
+      if (piece.kind === 'counts') {
+        this.#usage = piece.usage;
+        continue;
+      }
       const event = piece.kind === 'done' ? sseEvent(DONE) : this.#chunk(piece);
       if (piece.kind === 'done' || this.#finished !== null) this.#held.push(event);
       else out += event;
@@ -166,6 +170,7 @@ class ContinuedBody implements AnswerBody {
     if (signal.aborted) throw abortError(signal);
     const leftMs = Math.round(this.#endsAt - performance.now());
     if (this.#resume === null || !this.#plain || this.#finished === 'length' || this.continued.length >= MAX_CONTINUATIONS || leftMs < 1 || !mayTryAgain(error)) throw error;
+    // Without counts: each piece took at least one.
     const tokens = this.#tokensBefore + (this.#usage?.completionTokens ?? this.#pieces);
     const resumed = this.#received === '' ? this.#request : this.#resume(this.#received, tokens);
     if (resumed === null) throw error;

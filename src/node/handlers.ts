@@ -6,7 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import { EngineError, NetworkError, asCocoonError } from '../core/errors.ts';
 import { ApiError, reasonPhrase } from '../openai/errors.ts';
 import { embeddingsDocument } from '../openai/responses.ts';
-import { DONE, sseBytes, sseEvent } from '../openai/sse.ts';
+import { COUNTS_HEADER, countsComment, DONE, sseBytes, sseEvent } from '../openai/sse.ts';
 import { NO_USAGE } from '../openai/usage.ts';
 import { addUsage, openChoices } from './choices.ts';
 import { ContextLengthError } from './engine.ts';
@@ -27,7 +27,7 @@ export interface HttpRequest {
   readonly method: string;
   /** Path, with or without a query; the query is ignored. */
   readonly url: string;
-  /** Not looked at: what they say is for the hops before this one. */
+  /** Hardly looked at: what they say is for the hops before this one. */
   readonly headers: readonly HttpHeader[];
   readonly payload: Uint8Array;
 }
@@ -91,7 +91,7 @@ export async function handleHttpRequest(
       model: engine.info().model,
     });
     choices = openChoices(job.requests.map((request) => engine.complete(request, stop)));
-    await (job.sampling.stream ? stream : whole)(answer, writer, choices, job);
+    await (job.sampling.stream ? stream(answer, writer, choices, job, wantsCounts(http)) : whole(answer, writer, choices, job));
   } catch (thrown) {
     left.abort(ENDED);
     const usage = await choices?.counts(COUNT_WAIT_MS) ?? null;
@@ -105,7 +105,10 @@ export async function handleHttpRequest(
   }
 }
 
-async function stream(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<ChoiceEvent>, { requests, sampling, prelude }: CompletionJob): Promise<void> {
+/** A client that may have to take the answer to another node asks what was counted so far; readers of events do not see it. */
+const wantsCounts = ({ headers }: HttpRequest): boolean => headers.some(({ name, value }) => name.toLowerCase() === COUNTS_HEADER && value === '1');
+
+async function stream(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<ChoiceEvent>, { requests, sampling, prelude }: CompletionJob, counted: boolean): Promise<void> {
   let unsent = requests.map((_, index) => opening(writer, index, prelude)).join('');
   let usage: EngineUsage | null = null;
   let running = requests.length;
@@ -118,6 +121,7 @@ async function stream(answer: HttpResponder, writer: AnswerWriter, events: Async
     begun = true;
     if (event.type === 'text') {
       unsent += sseEvent(writer.text(index, event.text, event.logprobs));
+      if (counted && requests.length === 1 && event.usage !== undefined) unsent += countsComment({ ...event.usage, reasoningTokens: 0 });
     } else if (event.type === 'call') {
       const chunk = writer.call(index, calls[index] ?? 0, event.call);
       calls[index] = (calls[index] ?? 0) + 1;

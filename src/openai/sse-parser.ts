@@ -5,7 +5,7 @@ import { NetworkError } from '../core/errors.ts';
 export interface SseEvent {
   /** The `data` lines joined with \n. */
   readonly data: string;
-  /** The `event` field, "message" when absent. */
+  /** The `event` field, "message" when absent; ":" for a comment, where they were asked for. */
   readonly event: string;
 }
 
@@ -19,6 +19,8 @@ export interface SseParser {
 export interface SseParserOptions {
   /** Largest size of one event with its line ends, in UTF-16 units. Default 1 Mi. */
   readonly maxEventLength?: number;
+  /** Give comments too, as events of their own. Default false. */
+  readonly comments?: boolean;
 }
 
 const DEFAULT_MAX_EVENT_LENGTH = 1 << 20;
@@ -55,7 +57,8 @@ export function createSseParser(options: SseParserOptions = {}): SseParser {
     const value = raw.startsWith(' ') ? raw.slice(1) : raw;
     if (name === 'data') data.push(value);
     else if (name === 'event') event = value;
-    // comments (empty name), id, retry and unknown fields carry nothing that this stream needs
+    else if (colon === 0 && options.comments === true) events.push({ data: value, event: ':' });
+    // id, retry and unknown fields carry nothing that this stream needs
   };
 
   const take = (text: string): SseEvent[] => {

@@ -118,7 +118,7 @@ describe('continuedAnswer', () => {
         for (const each of continued) expect(WHOLE.startsWith(WHOLE.slice(0, each.after))).toBe(true);
         await world.pool.close();
       },
-    ), { numRuns: 60 });
+    ), { numRuns: 40 });
   });
 
   it('an answer that nothing broke: byte for byte as the node gave it', async () => {
@@ -153,23 +153,22 @@ describe('continuedAnswer', () => {
     expect(second?.body).toMatchObject({ messages: [...CHAT.messages, { role: 'assistant', content: 'One two' }], max_tokens: 98, max_completion_tokens: 98 });
   });
 
-  it('usage: the sum of what the nodes counted, where each says so as it goes', async () => {
-    const script: Script = async function* counting(request) {
-      const inner = scriptedNode({ pieces: ['a', 'b', 'c', 'd'], breakAt: (each, piece) => (piece === 2 && !each.text.includes('"ab"') ? lost() : null) });
-      let pieces = 0;
-      for await (const event of inner(request)) {
-        if (!(event instanceof Uint8Array)) {
-          yield event;
-          continue;
-        }
-        pieces += 1;
-        yield Buffer.from(event).toString('utf8').replace(/"finish_reason":null/, `$&`).replace(/^(data: \{)/gm, `$1"usage":{"prompt_tokens":10,"completion_tokens":${pieces},"total_tokens":${10 + pieces}},`);
-      }
-    };
-    const chunks = chunksOf((await ask(await open(script))).text);
-    expect(textOf(chunks)).toBe('abcd');
-    const usages = chunks.flatMap(({ usage }) => (usage === undefined ? [] : [usage]));
-    expect(usages.at(-1)?.prompt_tokens).toBeGreaterThan(10);
+  it('counts of the nodes: usage is their sum, the rest of the limit is exact, and nobody sees the counts themselves', async () => {
+    const world = await open(scriptedNode({ pieces: PIECES, together: 2, counts: true, breakAt: (request, piece) => (piece === 4 && !request.text.includes('One two') ? lost() : null) }));
+    const { text, continued } = await ask(world, { ...CHAT, max_tokens: 50 }, { headers: [{ name: 'X-Cocoon-Counts', value: '1' }] });
+    const chunks = chunksOf(text);
+    expect([textOf(chunks), text.includes(': tokens')]).toEqual([WHOLE, false]);
+    expect(continued).toMatchObject([{ usage: { promptTokens: 10, cachedTokens: 4, completionTokens: 4 } }]);
+    const [, second] = world.proxies.all[0]?.requests ?? [];
+    expect(second?.body['max_tokens']).toBe(46);
+    const rest = Array.from(WHOLE.slice(PIECES.slice(0, 4).join('').length)).length;
+    expect(chunks.at(-1)?.usage).toMatchObject({ completion_tokens: 4 + rest, prompt_tokens: 10 + (second?.text.length ?? 0), prompt_tokens_details: { cached_tokens: 4 } });
+  });
+
+  it('without counts usage is that of the last node, which has read what came before', async () => {
+    const world = await open(scriptedNode({ pieces: PIECES, breakAt: breaking(4) }));
+    const chunks = chunksOf((await ask(world)).text);
+    expect(chunks.at(-1)?.usage?.prompt_tokens).toBe(world.proxies.all[0]?.requests[1]?.text.length);
   });
 
   it('text completions: the prompt grows by what came', async () => {

@@ -2,6 +2,7 @@
 // chooses: streams, whole documents, several answers, calls of tools, JSON, log probabilities, embeddings. Goes on behind an
 // assistant's last message, and can break at a piece.
 import { setTimeout as delay } from 'node:timers/promises';
+import { countsComment } from '../../src/openai/sse.ts';
 import type { ScriptedRequest, Script } from './scripted-proxies.ts';
 
 export interface ScriptedNodeOptions {
@@ -13,6 +14,8 @@ export interface ScriptedNodeOptions {
   readonly breakAt?: (request: ScriptedRequest, piece: number) => Error | null;
   /** Pieces that share an event. Default 1. */
   readonly together?: number;
+  /** Says what was counted so far, where it is asked for: 10 tokens of prompt and one a piece. */
+  readonly counts?: boolean;
   /** Bytes of each part: cuts events and characters anywhere. Default: whole events. */
   readonly cutEvery?: number;
 }
@@ -106,6 +109,7 @@ async function* stream(request: ScriptedRequest, options: ScriptedNodeOptions, p
     await pause(request, options, at);
     const tokens = said.slice(at, at + together);
     for (let index = 0; index < choices; index += 1) chunk(index, { content: tokens.join('') }, null, tokens[0]);
+    if (options.counts === true && request.headers['x-cocoon-counts'] === '1') unsent += countsComment({ promptTokens: 10, cachedTokens: 4, completionTokens: at + tokens.length, reasoningTokens: 0 });
     yield* flush();
   }
   for (const [index, call] of calls.entries()) {

@@ -6,6 +6,7 @@ import { sleep } from '../../core/retry.ts';
 import { badRequest } from '../../openai/errors.ts';
 import { openJsonObject } from '../../openai/json-edit.ts';
 import { checkShape } from '../../openai/shape.ts';
+import { COUNTS_HEADER } from '../../openai/sse.ts';
 import { problemOf } from '../../http/routes.ts';
 import { isEnd } from '../answer-body.ts';
 import { continuedAnswer, failureEvent } from '../continued.ts';
@@ -72,7 +73,7 @@ export function createAsker(options: InferenceOptions): Asker {
       const conversation = typeof given === 'string' && CONVERSATION.test(given) ? given : conversationOf(request.beginning, conversationKey);
       const forwarded: ForwardRequest = {
         path, payload, model, maxTokens, maxCoefficient: options.maxCoefficient, timeoutMs: options.timeoutMs, signal: http.signal, whole: !stream,
-        headers: [{ name: CONVERSATION_HEADER, value: conversation }],
+        headers: [{ name: CONVERSATION_HEADER, value: conversation }, ...(resume === null || !stream ? [] : [{ name: COUNTS_HEADER, value: '1' }])],
         cost: () => account.cost(maxTokens * choices, payload.byteLength),
       };
       let first: ForwardedAnswer;

@@ -50,7 +50,7 @@ class Events implements ResponseEvents {
 
   push(piece: StreamPiece): string {
     if (piece.kind === 'failure') throw piece.error;
-    if (piece.kind === 'done' || piece.value === null) return '';
+    if (piece.kind === 'done' || piece.kind === 'counts' || piece.value === null) return '';
     this.#usage = readUsage(piece.value) ?? this.#usage;
     const [choice] = Array.isArray(piece.value.choices) ? piece.value.choices as unknown[] : [];
     if (choice === undefined) return '';

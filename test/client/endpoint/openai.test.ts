@@ -90,8 +90,8 @@ describe('chat.completions', () => {
       [{ model: 'other', messages: MESSAGES }, 404],
       [{ model: 'instant', messages: MESSAGES, max_tokens: 5_000 }, 400],
       [{ model: 'instant', messages: MESSAGES, max_tokens: 0 }, 400],
-      [{ model: 'instant', messages: MESSAGES, n: 2 }, 400],
-      [{ model: 'instant', messages: MESSAGES, tools: [{ type: 'function' as const, function: { name: 'f' } }] }, 400],
+      [{ model: 'instant', messages: MESSAGES, n: 1_000 }, 400],
+      [{ model: 'instant', messages: MESSAGES, logit_bias: { 5: 1 } }, 400],
       [{ model: 'instant', messages: [{ role: 'user' as const, content: 'word '.repeat(5_000) }] }, 400],
     ] as const;
     for (const [body, status] of cases) {
@@ -99,7 +99,7 @@ describe('chat.completions', () => {
       expect({ status: error.status, type: error.type === undefined ? undefined : 'given' }).toEqual({ status, type: 'given' });
       expect(error.message).not.toContain('word word');
     }
-    expect((await failure(client.chat.completions.create({ model: 'instant', messages: MESSAGES, tools: [] }))).message).toContain('tools');
+    expect((await failure(client.chat.completions.create({ model: 'instant', messages: MESSAGES, logit_bias: { 5: 1 } }))).message).toContain('logit_bias');
   });
 
   it('create: no header of the application reaches anybody', async () => {

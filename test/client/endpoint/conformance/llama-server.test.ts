@@ -3,7 +3,7 @@
 //
 // | public file | here | not here, and why |
 // |---|---|---|
-// | test_chat_completion | answers, streams, client library, text parts, assistant prefill, response_format, invalid messages, logprobs | exact words and token counts (another model); chat_template, apply-template, __verbose, timings_per_token, grammar, json_schema as members of their own (that server's extensions: a node refuses them by name); logit_bias (a node refuses it by name); max_tokens 0 |
+// | test_chat_completion | answers, streams, client library, text parts, assistant prefill, response_format, invalid messages, logprobs, n | exact words and token counts (another model); chat_template, apply-template, __verbose, timings_per_token, grammar, json_schema as members of their own (that server's extensions: a node refuses them by name); logit_bias (a node refuses it by name); max_tokens 0 |
 // | test_completion | answers, streams, stream equals whole, client library, stop strings, seeds, prompt that is too long, parallel requests, cancellation | /completion, /tokenize, /slots, n_probs, response_fields, n_keep, cache_prompt (that server's own paths and members) |
 // | test_embedding | one, several, tokens, base64, client library, usage, invalid input | mixed lists and objects as input, pooling none (that server's extensions) |
 // | test_compat_oai_responses | text formats, client library, streams, ids | llama telemetry (extension) |
@@ -16,6 +16,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import OpenAI from 'openai';
 import { parseApiKeys } from '../../../../src/client/endpoint/callers.ts';
+import { queryOf } from '../../../../src/client/forward.ts';
 import { silentLog } from '../../../../src/core/log.ts';
 import { loadLlamaEngine } from '../../../../src/node/engine/llama-engine.ts';
 import { startTestNetwork, until } from '../../../fakes/network.ts';
@@ -102,6 +103,40 @@ describe('chat completions', () => {
     const { usage } = await client.chat.completions.create({ ...asked, messages: [...ASK, { role: 'assistant', content: whole }] });
     const plain = await client.chat.completions.create({ ...asked, messages: ASK });
     expect((usage?.prompt_tokens ?? 0) - (plain.usage?.prompt_tokens ?? 0)).toBeGreaterThanOrEqual(10);
+  });
+
+  it('logprobs: of each token, the likeliest beside it; together they are the answer', async () => {
+    const asked = { model: MODEL, messages: ASK, max_tokens: 6, temperature: 0, logprobs: true, top_logprobs: 3 };
+    const { choices: [choice] } = await client.chat.completions.create(asked);
+    const tokens = choice?.logprobs?.content ?? [];
+    expect(tokens.map(({ token }) => token).join('')).toBe(choice?.message.content);
+    for (const { logprob, bytes, top_logprobs: top } of tokens) expect([logprob <= 0, bytes !== null, top.length]).toEqual([true, true, 3]);
+    let text = '';
+    for await (const chunk of await client.chat.completions.create({ ...asked, stream: true })) for (const { token } of chunk.choices[0]?.logprobs?.content ?? []) text += token;
+    expect(text).toBe(choice?.message.content);
+  });
+
+  it('response_format: what comes is JSON of the schema', async () => {
+    const schema = { type: 'object', properties: { kind: { enum: ['fox', 'owl'] } }, required: ['kind'], additionalProperties: false };
+    const { choices: [choice] } = await client.chat.completions.create({ model: MODEL, messages: ASK, max_tokens: 40, temperature: 0, response_format: { type: 'json_schema', json_schema: { name: 'animal', strict: true, schema } } });
+    expect(['fox', 'owl']).toContain((JSON.parse(choice?.message.content ?? '') as { kind: string }).kind);
+    expect(await statusOf(client.chat.completions.create({ model: MODEL, messages: ASK, response_format: { type: 'json_schema', json_schema: { name: 'bad', schema: { type: 'hiccup' } } } }))).toBe(400);
+  });
+
+  it('n: several answers of one prompt', async () => {
+    const { choices } = await client.chat.completions.create({ model: MODEL, messages: ASK, max_tokens: 6, n: 2 });
+    expect(choices.map(({ index, message }) => [index, (message.content ?? '').length > 0])).toEqual([[0, true], [1, true]]);
+  });
+
+  it('a client that may have to take a stream elsewhere is told what was counted', async () => {
+    const { session } = await network.connect();
+    const payload = new TextEncoder().encode(JSON.stringify({ model: MODEL, messages: ASK, max_tokens: 10, max_completion_tokens: 10, temperature: 0, stream: true, stream_options: { include_usage: true } }));
+    let text = '';
+    for await (const event of session.ask({ model: MODEL, query: queryOf({ path: '/v1/chat/completions', payload, headers: [{ name: 'X-Cocoon-Counts', value: '1' }] }), maxTokens: 10, maxCoefficient: 4_000, timeoutMs: 10_000 })) {
+      if (event.kind === 'part') text += Buffer.from(event.bytes).toString('utf8');
+    }
+    const counts = [...text.matchAll(/^: tokens (\d+) \d+ (\d+) 0$/gm)].map(([, prompt, completion]) => [Number(prompt), Number(completion)]);
+    expect(counts.at(-1)).toEqual([Number(/"prompt_tokens":(\d+)/.exec(text)?.[1]), 10]);
   });
 
   it.each([
