@@ -65,6 +65,7 @@ export interface TestNodeOptions {
   /** Where to dial instead of the proxy. */
   readonly proxies?: NodeOptions['proxies'];
   readonly log?: NodeOptions['log'];
+  readonly meter?: NonNullable<NodeOptions['meter']>;
   /** False: does not wait until it is ready. */
   readonly wait?: boolean;
   /** False: it has no keys for sealed requests. */
@@ -170,7 +171,7 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
       await proxy?.close();
       proxy = null;
     },
-    async startNode({ engine: engineOptions = {}, served, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true, sealing: seals = true } = {}) {
+    async startNode({ engine: engineOptions = {}, served, model = 'instant', price = 1_000, versions, evidence, policy, proxies = [workerPort], log = silentLog, wait = true, meter, sealing: seals = true } = {}) {
       const own = await identity(evidence ?? await evidenceOf('worker'), 'worker');
       const engine = createInstantEngine({ model, sequences: 4, ...engineOptions });
       const sealing = seals && evidence === undefined
@@ -180,7 +181,7 @@ export async function startTestNetwork({ nodes = [{}], proxy: proxyOptions = {} 
         engine: served ?? engine, model: `${model}@test:0`, coefficient: price, proxies, identity: () => own.current(),
         verifyProxy: verify(policy ?? member.policy('proxy')), accounts: nodeAccounts(own.publicKey), isTest: true, clock: systemClock, log,
         sleep: (ms, signal) => sleep(Math.min(ms, 20), signal), ...(sealing !== null && { sealing: { sealing, terms: () => NO_TERMS } }),
-        ...(versions !== undefined && { versions }),
+        ...(versions !== undefined && { versions }), ...(meter !== undefined && { meter }),
       });
       undo.push(() => node.close());
       if (wait) {

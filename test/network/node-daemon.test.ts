@@ -32,7 +32,7 @@ const json = async (...argv: string[]): Promise<{ exit: number; data: Record<str
   const { exit, stdout } = await cocoon('--json', ...argv);
   return { exit, ...JSON.parse(stdout) as { data: Record<string, never>; error: { message: string } | null; warnings: string[] } };
 };
-const state = async (): Promise<NodeState> => (await json('node', 'status')).data as unknown as NodeState;
+const state = async (...options: string[]): Promise<NodeState> => (await json('node', 'status', ...options)).data as unknown as NodeState;
 const record = (): { pid: number } => JSON.parse(readFileSync(join(home, 'run', 'node.json'), 'utf8')) as { pid: number };
 
 async function until(test: () => Promise<boolean>): Promise<void> {
@@ -103,7 +103,7 @@ describe('a node apart from the terminal', () => {
     writeFileSync(join(home, 'cocoon.toml'), readFileSync(join(home, 'cocoon.toml'), 'utf8').replace('1300', '"much"'));
     writeFileSync(join(home, 'empty.toml'), ''); // this command's own settings are good
     expect((await json('node', 'reload', '--config', join(home, 'empty.toml'))).error?.message).toContain('node.price');
-    expect((await state()).price).toBe(1_300);
+    expect((await state('--config', join(home, 'empty.toml'))).price).toBe(1_300);
     writeFileSync(join(home, 'cocoon.toml'), '');
     process.kill(pid, 'SIGHUP');
     await until(async () => (await state()).price === 1_000);
