@@ -22,9 +22,9 @@ import { priceOf } from '../chain/root-config.ts';
 export interface DepositRules {
   /** Deposited when less than half of it is left; null: twice the network's least client stake. */
   readonly depositNano: bigint | null;
-  /** Most that may lie with one proxy, nanoTON. */
+  /** Most that may lie with one proxy, nanoTON: the setting `client.max_deposit_per_proxy`. */
   readonly maxPerProxyNano: bigint;
-  /** Most that may lie with all proxies together, nanoTON. */
+  /** Most that may lie with all proxies together, nanoTON: the setting `client.max_deposit`. */
   readonly maxTotalNano: bigint;
 }
 
@@ -72,16 +72,27 @@ export function depositDue({ proxy, storage, usedTokens, elsewhereNano, rules }:
   const leftNano = left > 0n ? left : 0n;
   if (leftNano * 2n >= target) return 0n;
   const dueNano = target - leftNano;
-  const reason = balanceNano + dueNano > rules.maxPerProxyNano
-    ? `at most ${formatTon(rules.maxPerProxyNano)} TON may lie with one proxy, and ${formatTon(balanceNano)} lie with this one`
-    : elsewhereNano + balanceNano + dueNano > rules.maxTotalNano
-      ? `at most ${formatTon(rules.maxTotalNano)} TON may lie with all proxies together, and ${formatTon(elsewhereNano + balanceNano)} do`
-      : null;
-  if (reason === null) return dueNano;
+  const refusal = ceilingOf(balanceNano, dueNano, elsewhereNano, rules);
+  if (refusal === null) return dueNano;
   if (leftNano > 0n) return 0n;
-  throw new PolicyError('E_SPENDING_LIMIT', `a deposit of ${formatTon(dueNano)} TON with proxy contract ${proxy.address.toString()} is not allowed: ${reason}`, {
-    hint: 'raise the limit (client.max_deposit), or take back what lies with other proxies: cocoon wallet withdraw',
-  });
+  const { reason, hint } = refusal;
+  throw new PolicyError('E_SPENDING_LIMIT', `a deposit of ${formatTon(dueNano)} TON with proxy contract ${proxy.address.toString()} is not allowed: ${reason}`, { hint });
+}
+
+/** Which of the owner's two ceilings a deposit would break, with the setting that raises it; null where it breaks none. */
+function ceilingOf(balanceNano: bigint, dueNano: bigint, elsewhereNano: bigint, rules: DepositRules): { readonly reason: string; readonly hint: string } | null {
+  // The total first: where it is the narrower one, the other setting would not help.
+  if (elsewhereNano + balanceNano + dueNano > rules.maxTotalNano) {
+    return {
+      reason: `at most ${formatTon(rules.maxTotalNano)} TON may lie with all proxies together, and ${formatTon(elsewhereNano + balanceNano)} do`,
+      hint: 'raise the limit (client.max_deposit), or take back what lies with other proxies: cocoon wallet withdraw',
+    };
+  }
+  if (balanceNano + dueNano <= rules.maxPerProxyNano) return null;
+  return {
+    reason: `at most ${formatTon(rules.maxPerProxyNano)} TON may lie with one proxy, and ${formatTon(balanceNano)} lie with this one`,
+    hint: 'raise the limit (client.max_deposit_per_proxy)',
+  };
 }
 
 export interface Intent {

@@ -15,7 +15,7 @@ import { keystoreOf, showContract, showWallet } from './wallets.ts';
 import type { Address } from '@ton/core';
 import type { TonAccess } from '../chain/access/types.ts';
 import type { ChainNetwork } from '../chain/networks.ts';
-import type { BookEntry } from '../chain/payment-book.ts';
+import type { BookEntry } from '../chain/payment-entry.ts';
 import type { Invocation } from './command.ts';
 import type { JsonValue } from './output.ts';
 

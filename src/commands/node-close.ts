@@ -1,25 +1,52 @@
-// `cocoon node close`: collects what proxies still owe to this machine's nodes, and says what is left: accrued and not signed,
-// or a contract that its proxy has not closed with a last payout. Exit 12 while something is left.
+// `cocoon node close`: collects what proxies still owe to this machine's nodes, and says what is left: accrued and not signed.
+// The protocol has no message that asks a proxy to wind a node down: a proxy signs what it commits, within its commit interval, and
+// a drained node that is still connected hears of it. Exit 12 while something is left.
+import { abortError } from '../core/deadline.ts';
 import { readDaemonRecord, isAlive } from '../core/daemon-record.ts';
 import { CocoonError, ConfigError } from '../core/errors.ts';
+import { sleep } from '../core/retry.ts';
 import { formatTon } from '../core/units.ts';
 import { join } from 'node:path';
 import { networkInUse } from './chain.ts';
+import { readNodeState } from './node-status.ts';
+import { withPaymentBook } from './payments.ts';
 import { claimWithOptions, declareClaiming } from './wallet-claim.ts';
 import { showContract } from './wallets.ts';
 import type { Command } from 'commander';
+import type { ChainNetwork } from '../chain/networks.ts';
 import type { Invocation } from './command.ts';
+
+const LOOK_MS = 500;
 
 export function declare(command: Command): void {
   declareClaiming(command);
-  command.addHelpText('after', '\nStop the node first. A proxy signs what it has committed on chain: with --wait the command waits until something can be claimed.\nA worker contract is closed by its proxy\'s last payout, which also returns the contract\'s spare TON to the owner.');
+  command.addHelpText('after', '\nDrain the node first and leave it connected: a proxy signs what it has committed on chain, within a minute or two of the last answer.\nWith --wait the command waits for these signatures, at most --timeout. A worker contract is closed by its proxy\'s last payout,\nwhich also returns the contract\'s spare TON to the owner.');
+}
+
+/** Waits until every proxy has signed all that was counted here, at most --timeout: the drained node writes both into the book. */
+async function untilSigned(invocation: Invocation, network: ChainNetwork): Promise<void> {
+  const { settings, context: { signal } } = invocation;
+  const endsMs = performance.now() + settings.durationMs('timeout');
+  await withPaymentBook(invocation, network, async (book) => {
+    for (;;) {
+      const entries = await book.entries();
+      const isSigned = entries.every(({ kind, countedTokens, signedTokens }) => kind !== 'worker' || countedTokens <= signedTokens);
+      if (isSigned || performance.now() > endsMs) return;
+      await sleep(LOOK_MS, signal).catch(() => undefined);
+      if (signal.aborted) throw abortError(signal);
+    }
+  });
 }
 
 export async function run(invocation: Invocation): Promise<void> {
   const { settings, out } = invocation;
   const record = await readDaemonRecord(join(settings.home, 'run', 'node.json'));
-  if (record !== null && isAlive(record)) throw new ConfigError('E_STATE', `the node is running as process ${record.pid} and still earns`, { hint: 'stop it first' });
   const network = await networkInUse(settings);
+  if (record !== null && isAlive(record)) {
+    const { state } = await readNodeState(invocation);
+    if (state !== 'drained') throw new ConfigError('E_STATE', `the node is running as process ${record.pid} and still earns`, { hint: 'run `cocoon node drain` first' });
+    if (invocation.options['wait'] === true) await untilSigned(invocation, network);
+  }
   const rows = await claimWithOptions(invocation, network);
   const unsigned = rows.filter(({ entry }) => entry.countedTokens > entry.signedTokens);
   for (const { entry, accruedNano, signedNano } of unsigned) {

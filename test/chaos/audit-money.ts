@@ -8,7 +8,7 @@ import { parsePayment } from '../../src/chain/signed-payment.ts';
 import { PARAMS } from './create-world.ts';
 import { readLedger } from './ledger-reading.ts';
 import { clientBook, MAX_OWED_NANO, nodeBook, truthFile, walletOf } from './world.ts';
-import type { BookEntry } from '../../src/chain/payment-book.ts';
+import type { BookEntry } from '../../src/chain/payment-entry.ts';
 import type { ChildOnChain } from './audit-chain.ts';
 import type { ProxyKill } from './harness.ts';
 import type { LedgerRow } from './ledger-reading.ts';

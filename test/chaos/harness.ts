@@ -24,7 +24,7 @@ const CLAIM_ENDS = new Set([...TRANSIENT, 'E_UNCONFIRMED', 'E_WALLET_BUSY', 'E_T
 /** A lagging endpoint alone made the wallet sign with a number that was used: nothing was sent, and the next claim goes on. */
 const STALE_NUMBER = /^another message of this wallet used sequence number \d+; this one was not/;
 const RESTART_MS = 400;
-const START_MS = 90_000;
+const START_MS = 240_000;
 const READY_WAIT_MS = 5_000;
 const REST_MS = 150_000;
 const STOP_MS = 40_000;

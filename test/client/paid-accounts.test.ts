@@ -181,8 +181,10 @@ describe('checkProxy', () => {
     const client = await newClient();
     const limited = { code: 'E_SPENDING_LIMIT' };
     const rules = { depositNano: 4n * TON, maxPerProxyNano: 8n * TON, maxTotalNano: 10n * TON };
-    await expect(client.open({ rules: { ...rules, maxPerProxyNano: 4n * TON - 1n } }).checkProxy(client.offer(), never)).rejects.toMatchObject(limited);
-    await expect(client.open({ rules: { ...rules, maxTotalNano: 4n * TON - 1n } }).checkProxy(client.offer(), never)).rejects.toMatchObject(limited);
+    await expect(client.open({ rules: { ...rules, maxPerProxyNano: 4n * TON - 1n } }).checkProxy(client.offer(), never))
+      .rejects.toMatchObject({ ...limited, message: expect.stringContaining('lie with one proxy'), hint: expect.stringContaining('client.max_deposit_per_proxy') });
+    await expect(client.open({ rules: { ...rules, maxTotalNano: 4n * TON - 1n } }).checkProxy(client.offer(), never))
+      .rejects.toMatchObject({ ...limited, message: expect.stringContaining('all proxies together'), hint: expect.stringContaining('(client.max_deposit)') });
     expect(await client.storage()).toBeNull();
     await client.open().checkProxy(client.offer(), never);
     // What lies with this proxy counts for the next: 4 + 7 are more than 10 together.
@@ -274,6 +276,41 @@ describe('payments', () => {
     second.paymentStatus(status(700n));
     await second.close();
     expect(book.entry(contract)?.countedTokens).toBe(700n);
+  });
+
+  it('what a killed client had reserved is free a minute after nobody can see its end any more, less what was billed of it', async () => {
+    const { account, offer, book: killed, contract, options } = await connected();
+    await account.begin(BOUNDS); // and nothing after it
+    const reserved = killed.entry(contract)?.openTokens ?? 0n;
+    expect(reserved).toBeGreaterThan(700n);
+    const folder = join(network.home, `again-${books}`);
+    let nowMs = 1_000_000;
+    const next = async (book: PaymentBook): Promise<ConnectionAccount> => {
+      const opened = paidAccounts({ ...options, book, clock: { now: () => nowMs } }).open();
+      await opened.checkProxy(offer(), never);
+      return opened;
+    };
+    const openTokens = async (): Promise<bigint | undefined> => (await (await openPaymentBook(folder)).entries())[0]?.openTokens;
+    // Beside the one that lives: its reservations are its own business.
+    const beside = await openPaymentBook(folder);
+    const second = await next(beside);
+    nowMs += 70_000;
+    second.paymentStatus(status(0n));
+    await second.close();
+    await beside.close();
+    expect(await openTokens()).toBe(reserved);
+    // It is gone, as a process that was killed is: its presence with it.
+    await killed.close();
+    const book = await openPaymentBook(folder);
+    const third = await next(book);
+    const meter = await third.begin(BOUNDS); // something always runs
+    third.paymentStatus(status(700n));
+    nowMs += 70_000;
+    third.paymentStatus(status(700n));
+    await third.close();
+    expect(book.entry(contract)).toMatchObject({ countedTokens: 700n, openTokens: reserved });
+    meter.lost();
+    await book.close();
   });
 
   it('a charge that is delivered on chain beyond the own count is found at the next contact', async () => {

@@ -5,7 +5,7 @@ import type { Address } from '@ton/core';
 import { asCocoonError, CocoonError } from '../../core/errors.ts';
 import { formatTon } from '../../core/units.ts';
 import { proxyStorage, STATE, workerStorage } from '../cells/storage.ts';
-import type { BookEntry } from '../payment-book.ts';
+import type { BookEntry } from '../payment-entry.ts';
 import { workerFeeOf } from '../root-config.ts';
 import type { Prices } from '../root-config.ts';
 import { parsePayment } from '../signed-payment.ts';

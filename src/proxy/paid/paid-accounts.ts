@@ -224,6 +224,7 @@ class ContractAccounts implements PaidAccounts {
         const booking = this.#context.ledger.book({ client: account, worker: side, tokens: booked < 0n ? 0n : booked });
         end();
         await booking;
+        if (book.isPressed(account)) this.#books.hurry(book, account);
         return { client: client.status(), worker: worker.status() };
       },
     };

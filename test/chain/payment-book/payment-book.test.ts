@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { signerOfSeed } from '../../../src/chain/ed25519.ts';
 import { openPaymentBook } from '../../../src/chain/payment-book.ts';
-import type { BookEntry } from '../../../src/chain/payment-book.ts';
+import type { BookEntry } from '../../../src/chain/payment-entry.ts';
 import { encodePayment } from '../../../src/chain/signed-payment.ts';
 import { address, ENTRY, pay } from './fixture.ts';
 
