@@ -177,6 +177,20 @@ describe('totals', () => {
     again.begin();
   });
 
+  it('a node that is blocked goes on as soon as it hears of a signature, also without a request or a poll', async () => {
+    const { account } = await start();
+    const heard: boolean[] = [];
+    account.onBlocked((blocked) => heard.push(blocked));
+    account.delivered(work(2n * LIMIT_TOKENS));
+    expect(account.blocked).toBe(true);
+    // What a proxy tells when it has signed: for no request, and nothing was used.
+    account.requestPayment({ requestId: new Uint8Array(32), requestTokens: 0n, clientOwner: '', ...status(2n * LIMIT_TOKENS, sign(2n * LIMIT_TOKENS)) });
+    await eventually('it is trusted again', () => !account.blocked);
+    expect(heard).toEqual([true, false]);
+    account.begin();
+    await account.close();
+  });
+
   it('more than was counted is the proxy\'s promise: it is kept, and what it owes starts from there', async () => {
     const { account, accounts, book } = await start();
     account.paymentStatus(status(5_000_000n, sign(5_000_000n)));
