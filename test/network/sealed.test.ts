@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { decodeAnswerReceipt, verifyAnswerReceipt } from '../../src/seal/receipt.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { encodeBoxed } from '../../src/wire/tl/codec.ts';
+import { EngineError } from '../../src/core/errors.ts';
 import { ask, startTestNetwork } from '../fakes/network.ts';
 import type { AnswerEvent, AskRequest } from '../../src/wire/client-session.ts';
 import type { ConnectedProxy } from '../../src/client/connect.ts';
@@ -17,12 +18,19 @@ const queryOf = (body: object, { path = '/v1/chat/completions', headers = {} }: 
 });
 const CHAT = { model: 'instant', messages: [{ role: 'user', content: 'hi' }] };
 
+async function until(test: () => boolean | Promise<boolean>, withinMs = 8_000): Promise<void> {
+  for (const end = performance.now() + withinMs; !(await test());) {
+    if (performance.now() > end) throw new Error('never became true');
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
 /** Everything that comes of one request, and its error. */
 async function events({ session }: ConnectedProxy, request: Partial<AskRequest> = {}): Promise<{ events: AnswerEvent[]; body: string; status: number | null; error: unknown }> {
   const seen: AnswerEvent[] = [];
   let error: unknown = null;
   try {
-    for await (const event of session.ask({ model: 'instant', query: queryOf(CHAT), maxCoefficient: 4_000, maxTokens: 100, timeoutMs: 5_000, ...request })) {
+    for await (const event of session.ask({ model: 'instant', query: queryOf(CHAT), maxCoefficient: 4_000, maxTokens: 100, timeoutMs: 20_000, ...request })) {
       seen.push(event.kind === 'part' ? { kind: 'part', bytes: event.bytes.slice() } : event);
     }
   } catch (thrown) {
@@ -68,5 +76,73 @@ describe('network: sealed requests', () => {
     const targets = await proxy.session.sealTargets('instant');
     expect(targets).toMatchObject([{ model: 'instant@test:0', suite: 'X-Wing, AES-128-GCM', coefficient: 1_000, running: 0, capacity: 4 }]);
     expect(await events(proxy)).toMatchObject({ status: 200, error: null });
+  });
+
+  it('session.ask: a node that is busy, or has gone, is replaced before the first byte, with a fresh seal', async () => {
+    network = await startTestNetwork({ nodes: [] });
+    const busy = await network.startNode({ engine: { failAt: { piece: 0, error: new EngineError('E_ENGINE_BUSY', 'queue is full') } } });
+    const free = await network.startNode();
+    const proxy = await network.connect({ seal: 'require' });
+    await until(async () => (await proxy.session.sealTargets('instant')).length === 2);
+    for (let round = 0; round < 4; round += 1) expect(await events(proxy)).toMatchObject({ status: 200, error: null, body: expect.stringContaining('Hello there.') });
+    expect(free.engine.requests).toHaveLength(4);
+    await busy.close();
+    for (let round = 0; round < 2; round += 1) expect(await events(proxy)).toMatchObject({ status: 200, error: null });
+    expect(free.engine.requests).toHaveLength(6);
+  });
+
+  it('session.ask: when every node is busy the last one\'s answer is passed on', async () => {
+    network = await startTestNetwork({ nodes: [{ engine: { failAt: { piece: 0, error: new EngineError('E_ENGINE_BUSY', 'queue is full') } } }] });
+    expect(await events(await network.connect({ seal: 'require' }))).toMatchObject({ status: 503, error: null, body: expect.stringContaining('queue is full') });
+  });
+
+  it('session.ask: a failure after the first byte is not taken to another node', async () => {
+    network = await startTestNetwork({ nodes: [{ engine: { failAt: { piece: 1, error: new EngineError('E_ENGINE', 'it broke') }, pieceDelayMs: 30 } }] });
+    const { status, error } = await events(await network.connect({ seal: 'require' }), { query: queryOf({ ...CHAT, stream: true }) });
+    expect(status).toBe(200);
+    expect(error).toMatchObject({ code: 'E_REMOTE', remoteMessage: expect.stringContaining('it broke') });
+  });
+
+  it('session.ask: the limit is the node\'s to keep, of all answers together', async () => {
+    network = await startTestNetwork({ nodes: [] });
+    const node = await network.startNode();
+    const proxy = await network.connect({ seal: 'require' });
+    await events(proxy, { maxTokens: 7 });
+    await events(proxy, { maxTokens: 7, query: queryOf({ ...CHAT, max_tokens: 900 }) });
+    await events(proxy, { maxTokens: 7, query: queryOf({ ...CHAT, max_tokens: 5 }) });
+    expect(node.engine.requests.map(({ maxTokens }) => maxTokens)).toEqual([7, 7, 5]);
+  });
+
+  it('session.ask: only the node that is named, or a TEE of the kind that is asked for', async () => {
+    network = await startTestNetwork({ nodes: [] });
+    const [first, second] = [await network.startNode(), await network.startNode()];
+    const proxy = await network.connect({ seal: 'require' });
+    await until(async () => (await proxy.session.sealTargets('instant')).length === 2);
+    for (let round = 0; round < 3; round += 1) await events(proxy, { target: { node: toHex(second.tlsPublicKey).slice(0, 12) } });
+    expect([first.engine.requests.length, second.engine.requests.length]).toEqual([0, 3]);
+    expect((await events(proxy, { target: { node: 'ffffffffffff' } })).error).toMatchObject({ remoteCode: 651, remoteMessage: expect.stringContaining('ffffffffffff') });
+    expect((await events(proxy, { target: { tee: 'any-tee' } })).error).toMatchObject({ remoteCode: 651 });
+    const plain = await network.connect({ seal: 'off' });
+    expect((await events(plain, { target: { tee: 'tdx' } })).error).toMatchObject({ code: 'E_REQUEST' });
+    expect((await events(plain)).status).toBe(200);
+  });
+
+  it('session.ask: unknown models, prices and nodes that are not there are told as in the clear', async () => {
+    network = await startTestNetwork();
+    const proxy = await network.connect({ seal: 'require' });
+    expect((await events(proxy, { model: 'nobody' })).error).toMatchObject({ remoteCode: 621, remoteMessage: 'unknown model nobody' });
+    expect((await events(proxy, { maxCoefficient: 999 })).error).toMatchObject({ remoteCode: 651, remoteMessage: 'can run this query with coefficient=1000' });
+    await network.startNode({ model: 'without', sealing: false });
+    expect((await events(proxy, { model: 'without' })).error).toMatchObject({ code: 'E_NO_SEAL' });
+  });
+
+  it('session.ask: a client that leaves cancels at the node', async () => {
+    network = await startTestNetwork({ nodes: [] });
+    const node = await network.startNode({ engine: { pieces: Array.from({ length: 1_000 }, () => 'word '), pieceDelayMs: 25 } });
+    const { session } = await network.connect({ seal: 'require' });
+    for await (const event of session.ask({ model: 'instant', query: queryOf({ ...CHAT, stream: true }), maxCoefficient: 4_000, maxTokens: 1_000, timeoutMs: 5_000 })) {
+      if (event.kind === 'part') break;
+    }
+    await until(() => node.engine.cancelled === 1 && node.engine.running === 0);
   });
 });
