@@ -1,7 +1,7 @@
 // Checks documents against a schema and refuses by name: the first member that does not fit becomes an ApiError (400) with its
 // path, and whether it is unknown, invalid or not supported. Values of the document are never quoted.
-import { z } from 'zod';
 import { badRequest } from './errors.ts';
+import type { z } from 'zod';
 import type { ApiError } from './errors.ts';
 
 /** The value of a body in JSON and UTF-8 that fits `schema`. Throws ApiError (400). */
