@@ -9,6 +9,7 @@ const END = '\u001b[201~';
 /** What a terminal must be told, so that it marks what is pasted. */
 export const PASTE_ON = '\u001b[?2004h';
 export const PASTE_OFF = '\u001b[?2004l';
+const MARK = /\[pasted \d+: [^\]]*\]/g;
 /** Longest text of one paste, and how many are kept, in UTF-16 units; what is longer is cut and said to be. */
 const MAX_PASTE = 4 * 1024 * 1024;
 const MAX_PASTES = 100;
@@ -41,9 +42,7 @@ export class PasteFilter extends Transform {
 
   /** The line with its pasted texts in place of their marks. */
   expand(line: string): string {
-    let text = line;
-    for (const [mark, pasted] of this.#pastes) text = text.split(mark).join(pasted);
-    return text;
+    return line.replace(MARK, (mark) => this.#pastes.get(mark) ?? mark);
   }
 
   /** Forgets what was pasted. */

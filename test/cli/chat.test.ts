@@ -40,7 +40,7 @@ function atTerminal(args: readonly string[]) {
     /** Waits until what is new on the screen says so, and gives it. */
     async sees(text: string | RegExp): Promise<string> {
       const found = (): boolean => (typeof text === 'string' ? screen.includes(text) : text.test(screen));
-      await until(found, 5_000).catch(() => { throw new Error(`expected ${String(text)} on:\n${screen}`); });
+      await until(found, 20_000).catch(() => { throw new Error(`expected ${String(text)} on:\n${screen}`); });
       const end = typeof text === 'string' ? screen.indexOf(text) + text.length : (text.exec(screen)?.index ?? 0) + (text.exec(screen)?.[0].length ?? 0);
       const seen = screen.slice(0, end);
       screen = screen.slice(end);
@@ -72,6 +72,10 @@ describe('cocoon chat', () => {
     await chat.sees('[pasted 1: 2 lines]');
     chat.type('\r');
     expect(await chat.sees('tokens in')).toContain('<user:"explain line one\\nline two[31m\\n please">');
+    chat.type('\u001b[200~a mark [pasted 1: 2 lines]\nis text\u001b[201~ [pasted 9: 1 line]\r');
+    expect(await chat.sees('tokens in')).toContain('<user:"a mark [pasted 1: 2 lines]\\nis text [pasted 9: 1 line]">');
+    chat.type('/clear\r');
+    await chat.sees('everything is forgotten');
     chat.type('\u001b[200~one line only\u001b[201~\r');
     expect(await chat.sees('tokens in')).toContain('<user:"one line only">');
     chat.type('/quit\r');
@@ -86,7 +90,7 @@ describe('cocoon chat', () => {
     await chat.sees('word3');
     chat.type('\u0003');
     await chat.sees('interrupted: the question');
-    await until(() => slow.engine.running === 0);
+    await until(() => slow.engine.running === 0, 10_000);
     chat.type('half a li\u0003');
     await chat.sees('> ');
     chat.type('/cost\r');
