@@ -1,6 +1,8 @@
 // The engine of `cocoon node start`: its flags and settings, checked before anything is read or started, and how it is opened:
-// llama.cpp in a process of its own.
+// llama.cpp in a process of its own, or another server that speaks OpenAI's API (--backend).
+import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
 import { startChildEngine } from '../node/engine/child-engine.ts';
 import { servedModel } from './served-model.ts';
@@ -39,6 +41,10 @@ interface EngineFlags {
   readonly queue?: number;
   readonly contextShift?: boolean;
   readonly embeddings?: boolean;
+  readonly backend?: string;
+  readonly backendModel?: string;
+  readonly backendKeyFile?: string;
+  readonly backendPlaintext?: boolean;
 }
 
 /** Everything but the model. `gpu` null: by the model. */
@@ -58,7 +64,11 @@ export function declareEngine(command: Command): void {
     .option('--context-shift', 'answers go on in a full context, which forgets its older half')
     .option('--flash-attention <when>', 'auto, on or off (default: the setting engine.flash_attention)', oneOf(FLASH))
     .option('--kv-type <type>', `type of the KV cache: ${KV_TYPES.join(', ')} (default: the setting engine.kv_type)`, oneOf(KV_TYPES))
-    .option('--embeddings', 'embeddings also from a model that was not made for them');
+    .option('--embeddings', 'embeddings also from a model that was not made for them')
+    .option('--backend <url>', 'front a server that speaks OpenAI\'s API (vLLM, SGLang, llama-server) instead; --model is then the file that it serves')
+    .option('--backend-model <name>', 'the backend\'s name of the model (default: the only one that it has)')
+    .option('--backend-key-file <file>', 'file of mode 0600 with the backend\'s API key')
+    .option('--backend-plaintext', 'let prompts travel unencrypted to a backend on another machine');
 }
 
 /** Flags, else settings. Throws ConfigError. */
@@ -93,6 +103,8 @@ export async function openEngine(
   invocation: Invocation, model: ServedModel, choice: EngineChoice, given: { readonly file: string | undefined; readonly name: string | undefined }, log: Log,
 ): Promise<Engine> {
   const { context, out, settings } = invocation;
+  const { backend }: EngineFlags = invocation.options;
+  if (backend !== undefined) return openBackend(invocation, backend, model, choice, log);
   let told = -1;
   return startChildEngine({
     launch: { command: context.self.command, args: [...context.self.args, 'node', 'run-engine'], env: engineEnvironment(context.env) },
@@ -110,6 +122,26 @@ export async function openEngine(
     },
     signal: context.signal, log,
   });
+}
+
+async function openBackend({ context, options }: Invocation, url: string, model: ServedModel, choice: EngineChoice, log: Log): Promise<Engine> {
+  const { openHttpEngine } = await import('../node/backend/http-engine.ts');
+  const { backendModel, backendKeyFile, backendPlaintext }: EngineFlags = options;
+  return openHttpEngine({
+    url, model: model.name, backendModel, parallel: choice.parallel, queueLimit: choice.queueLimit, contextSize: choice.contextSize,
+    allowPlaintext: backendPlaintext ?? false, log, signal: context.signal,
+    ...(backendKeyFile !== undefined && { apiKey: await readKey(resolve(context.cwd, backendKeyFile)) }),
+  });
+}
+
+async function readKey(path: string): Promise<string> {
+  const { mode } = await stat(path).catch((cause: unknown) => {
+    throw new ConfigError('E_CONFIG', `cannot read the key file "${path}"`, { cause });
+  });
+  if ((mode & 0o077) !== 0) throw new ConfigError('E_CONFIG', `the key file "${path}" can be read by others`, { hint: `run chmod 600 ${path}` });
+  const key = (await readFile(path, 'utf8')).trim();
+  if (!/^[\x21-\x7e]{1,4096}$/.test(key)) throw new ConfigError('E_CONFIG', `the key file "${path}" holds no key`);
+  return key;
 }
 
 /** Without what is cocoon's own: secrets may be among it, and the process needs none. */

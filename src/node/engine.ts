@@ -3,7 +3,7 @@
 // Counts are the engine's own; text is valid UTF-16 in whole characters; stop strings never appear in it.
 import { EngineError } from '../core/errors.ts';
 
-export type EngineBackend = 'cpu' | 'cuda' | 'vulkan' | 'metal';
+export type EngineBackend = 'cpu' | 'cuda' | 'vulkan' | 'metal' | 'remote';
 
 /** What the engine really uses, not what was asked for. */
 export interface EngineInfo {
