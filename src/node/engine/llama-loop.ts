@@ -280,7 +280,10 @@ class Loop implements LlamaLoop {
     for (const { run } of this.#slots) {
       if (run !== null && !served.has(run)) run.waited += 1;
     }
-    await Promise.all(results.map(({ run, index }) => this.#draw(run, index)));
+    // llama.cpp puts the results of a mixed batch in order when the first of them is looked at, which no other may do meanwhile.
+    const [first, ...others] = results.filter(({ run }) => !run.over && !run.left);
+    if (first !== undefined) await this.#draw(first.run, first.index);
+    await Promise.all(others.map(({ run, index }) => this.#draw(run, index)));
   }
 
   /** How many tokens of prompts take about as long as running answers may be held up. */
