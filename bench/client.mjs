@@ -98,8 +98,11 @@ async function flatOut(sessions, pids) {
   console.log(`flat out      CPU of client, proxy and node in 1000 tokens: plain ${(median(perToken.plain) * 1000).toFixed(1)} ms, sealed ${(median(perToken.sealed) * 1000).toFixed(1)} ms`);
 }
 
+const started = [];
+
 function start(home, args) {
   const child = spawn(process.execPath, [COCOON, ...args], { env: { ...process.env, COCOON_HOME: home, COCOON_JSON: 'true', COCOON_QUIET: 'true' }, stdio: ['ignore', 'pipe', 'inherit'] });
+  started.push(child);
   const line = new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', resolve);
     child.once('exit', (code) => { if (code !== 0) reject(new Error(`cocoon ${args[0]} ended with ${code}`)); });
@@ -179,10 +182,7 @@ async function serving(network) {
       console.log(`${String(parallel).padStart(3)} at once   ${side}: first byte median ${median(first).toFixed(0)} ms, p99 ${quantile(first, 0.99).toFixed(0)} ms; answers of 400 ms took ${median(total).toFixed(0)} ms, p99 ${quantile(total, 0.99).toFixed(0)} ms; CPU of serve ${(cpu[side] / results[side].length).toFixed(2)} ms a request; all ${results[side].length} complete`);
     }
   }
-  for (const side of SIDES) {
-    await sides[side].dispatcher.close();
-    await stop(sides[side].child);
-  }
+  for (const side of SIDES) await sides[side].dispatcher.close();
 }
 
 const network = await benchNetwork();
@@ -199,5 +199,6 @@ try {
   for (const side of SIDES) sessions[side].session.close();
   await serving(network);
 } finally {
+  for (const child of started) await stop(child);
   await network.stop();
 }
