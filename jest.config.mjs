@@ -12,4 +12,6 @@ export default {
     }],
   },
   testTimeout: 120_000,
+  // Two, also on two cores: much of the time is spent waiting, and a worker that a test has spoilt is ended with its work.
+  maxWorkers: 2,
 };
