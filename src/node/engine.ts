@@ -94,6 +94,8 @@ export interface EngineRequest {
   readonly seed?: number | undefined;
   /** At least 1. Default and upper bound: what the context holds after the prompt. */
   readonly maxTokens?: number | undefined;
+  /** Goes on to maxTokens where the model would end: for measuring, no application can ask for it. Default false. */
+  readonly ignoreEnd?: boolean | undefined;
   readonly stop?: readonly string[] | undefined;
   /** -2 to 2, per occurrence of a token in the answer so far. Default 0. */
   readonly frequencyPenalty?: number | undefined;

@@ -22,7 +22,7 @@ export interface BenchPoint {
   readonly completionTokens: number;
   /** Prompt tokens taken in until the last request had its first token, over that time. */
   readonly prefillPerSecond: number;
-  /** Tokens generated from the first first token to the end, over that time; null where answers ended at once. */
+  /** Tokens generated from the first first token to the end, over that time; null where answers ended at once, as those of a backend may. */
   readonly decodePerSecond: number | null;
   readonly firstTokenMs: { readonly median: number; readonly greatest: number };
 }
@@ -85,7 +85,7 @@ function pointOf(depth: number, streams: number, answers: readonly Timed[], star
 
 async function timed(engine: Engine, text: string, maxTokens: number, signal: AbortSignal): Promise<Timed> {
   let firstMs: number | null = null;
-  for await (const event of engine.complete({ prompt: { kind: 'text', text }, maxTokens, temperature: 1, seed: 7 }, signal)) {
+  for await (const event of engine.complete({ prompt: { kind: 'text', text }, maxTokens, ignoreEnd: true, temperature: 1, seed: 7 }, signal)) {
     firstMs ??= performance.now();
     if (event.type !== 'finish') continue;
     const endMs = performance.now();

@@ -299,7 +299,7 @@ class Loop implements LlamaLoop {
     if (run.over || run.left) return;
     try {
       const token = await run.sampler.sample(index);
-      if (this.#options.isEnd(token)) return this.#end(run);
+      if (!run.sampling.ignoreEnd && this.#options.isEnd(token)) return this.#end(run);
       const count = run.sampling.logprobs;
       const likely = count === null ? null : await run.sampler.logprobs(index, token, count);
       run.drawn += 1;

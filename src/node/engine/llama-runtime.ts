@@ -11,6 +11,8 @@ export interface LlamaSampling {
   readonly presencePenalty: number;
   /** Tokens after which nothing more is drawn. */
   readonly maxTokens: number;
+  /** A token that ends the answer is one like any other. */
+  readonly ignoreEnd: boolean;
   /** How many of the likeliest tokens to name with each token; null: none, and not its own probability either. */
   readonly logprobs: number | null;
   /** GBNF that the answer must match; null: anything goes. */

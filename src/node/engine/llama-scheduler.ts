@@ -141,6 +141,7 @@ function samplingOf(
     frequencyPenalty: request.frequencyPenalty ?? 0,
     presencePenalty: request.presencePenalty ?? 0,
     maxTokens: Math.min(request.maxTokens ?? Infinity, options.contextShift ? Infinity : contextSize - tokens.length),
+    ignoreEnd: request.ignoreEnd ?? false,
     logprobs: request.logprobs ?? null,
     grammar,
     keep: options.contextShift ? Math.min(tokens.length, MAX_KEPT_TOKENS, Math.floor(contextSize / 2)) : null,

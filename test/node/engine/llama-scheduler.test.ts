@@ -42,7 +42,7 @@ describe('createLlamaScheduler', () => {
   it('passes sampling on, with a random seed where none is given', async () => {
     const { engine } = setup({ answer: (_, sampling) => JSON.stringify(sampling), contextSize: 1000 });
     const seen = async (extra: Partial<EngineRequest>): Promise<unknown> => JSON.parse((await ask(engine, text('a', extra))).answer);
-    await expect(seen({})).resolves.toEqual({ temperature: 1, topP: 1, seed: 99, frequencyPenalty: 0, presencePenalty: 0, maxTokens: 999, logprobs: null, grammar: null, keep: null });
+    await expect(seen({})).resolves.toEqual({ temperature: 1, topP: 1, seed: 99, frequencyPenalty: 0, presencePenalty: 0, maxTokens: 999, ignoreEnd: false, logprobs: null, grammar: null, keep: null });
     const all = { temperature: 0, topP: 0.5, seed: 7, frequencyPenalty: 1, presencePenalty: -1 };
     await expect(seen(all)).resolves.toMatchObject(all);
   });
