@@ -4,7 +4,7 @@
 import { abortError } from '../core/deadline.ts';
 import { readDaemonRecord, isAlive } from '../core/daemon-record.ts';
 import { CocoonError, ConfigError } from '../core/errors.ts';
-import { sleep } from '../core/retry.ts';
+import { sleep as realSleep } from '../core/retry.ts';
 import { formatTon } from '../core/units.ts';
 import { join } from 'node:path';
 import { networkInUse } from './chain.ts';
@@ -13,7 +13,9 @@ import { withPaymentBook } from './payments.ts';
 import { claimWithOptions, declareClaiming } from './wallet-claim.ts';
 import { showContract } from './wallets.ts';
 import type { Command } from 'commander';
-import type { ChainNetwork } from '../chain/networks.ts';
+import type { BookEntry } from '../chain/payment-entry.ts';
+import type { Sleep } from '../core/retry.ts';
+import type { NodeState } from '../node/daemon/state.ts';
 import type { Invocation } from './command.ts';
 
 const LOOK_MS = 500;
@@ -23,19 +25,33 @@ export function declare(command: Command): void {
   command.addHelpText('after', '\nDrain the node first and leave it connected: a proxy signs what it has committed on chain, within a minute or two of the last answer.\nWith --wait the command waits for these signatures, at most --timeout. A worker contract is closed by its proxy\'s last payout,\nwhich also returns the contract\'s spare TON to the owner.');
 }
 
-/** Waits until every proxy has signed all that was counted here, at most --timeout: the drained node writes both into the book. */
-async function untilSigned(invocation: Invocation, network: ChainNetwork): Promise<void> {
-  const { settings, context: { signal } } = invocation;
-  const endsMs = performance.now() + settings.durationMs('timeout');
-  await withPaymentBook(invocation, network, async (book) => {
-    for (;;) {
-      const entries = await book.entries();
-      const isSigned = entries.every(({ kind, countedTokens, signedTokens }) => kind !== 'worker' || countedTokens <= signedTokens);
-      if (isSigned || performance.now() > endsMs) return;
-      await sleep(LOOK_MS, signal).catch(() => undefined);
-      if (signal.aborted) throw abortError(signal);
-    }
-  });
+/** What was counted and what is signed, as the book says now. */
+type Totals = Pick<BookEntry, 'kind' | 'countedTokens' | 'signedTokens'>;
+
+export interface SignedWait {
+  /** Reads the book anew: the drained node, a process of its own, writes into it. */
+  entries(): Promise<readonly Totals[]>;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly sleep?: Sleep;
+  /** Milliseconds of a clock that is never set. Default `performance.now`. */
+  readonly now?: () => number;
+}
+
+/** Waits until every proxy has signed all that was counted here; false where it has not after `timeoutMs`. Throws the signal's reason. */
+export async function untilSigned({ entries, timeoutMs, signal, sleep = realSleep, now = () => performance.now() }: SignedWait): Promise<boolean> {
+  const endsMs = now() + timeoutMs;
+  for (;;) {
+    const isSigned = (await entries()).every(({ kind, countedTokens, signedTokens }) => kind !== 'worker' || countedTokens <= signedTokens);
+    if (isSigned || now() > endsMs) return isSigned;
+    await sleep(LOOK_MS, signal).catch(() => undefined);
+    if (signal.aborted) throw abortError(signal);
+  }
+}
+
+/** Throws ConfigError `E_STATE` for a node that may still be asked. */
+export function requireDrained({ state }: Pick<NodeState, 'state'>, pid: number): void {
+  if (state !== 'drained') throw new ConfigError('E_STATE', `the node is running as process ${pid} and still earns`, { hint: 'run `cocoon node drain` first' });
 }
 
 export async function run(invocation: Invocation): Promise<void> {
@@ -43,9 +59,10 @@ export async function run(invocation: Invocation): Promise<void> {
   const record = await readDaemonRecord(join(settings.home, 'run', 'node.json'));
   const network = await networkInUse(settings);
   if (record !== null && isAlive(record)) {
-    const { state } = await readNodeState(invocation);
-    if (state !== 'drained') throw new ConfigError('E_STATE', `the node is running as process ${record.pid} and still earns`, { hint: 'run `cocoon node drain` first' });
-    if (invocation.options['wait'] === true) await untilSigned(invocation, network);
+    requireDrained(await readNodeState(invocation), record.pid);
+    if (invocation.options['wait'] === true) {
+      await withPaymentBook(invocation, network, (book) => untilSigned({ entries: () => book.entries(), timeoutMs: settings.durationMs('timeout'), signal: invocation.context.signal }));
+    }
   }
   const rows = await claimWithOptions(invocation, network);
   const unsigned = rows.filter(({ entry }) => entry.countedTokens > entry.signedTokens);

@@ -1,18 +1,21 @@
 // The reckoning of the money after everything came to rest: what clients and nodes saw themselves, their books, the proxies'
 // ledgers and the contracts, side by side. Bounds (documented): a client pays for answers that it got, and for requests whose end
-// it did not see at most what was put aside for them; a node works unpaid at most for what it lends a proxy.
+// it did not see at most what was put aside for them; a node works unpaid at most for what it lends a proxy, and is paid beyond what it
+// wrote down only for parts of answers that it had announced and that were under way when it was killed (node-work.ts).
 import { existsSync, readFileSync } from 'node:fs';
 import type { Address } from '@ton/core';
 import { openPaymentBook } from '../../src/chain/payment-book.ts';
 import { parsePayment } from '../../src/chain/signed-payment.ts';
 import { PARAMS } from './create-world.ts';
 import { readLedger } from './ledger-reading.ts';
+import { lostWork, overbooked } from './node-work.ts';
 import { clientBook, MAX_OWED_NANO, nodeBook, truthFile, walletOf } from './world.ts';
 import type { BookEntry } from '../../src/chain/payment-entry.ts';
 import type { ChildOnChain } from './audit-chain.ts';
-import type { ProxyKill } from './harness.ts';
+import type { NodeKill, ProxyKill } from './harness.ts';
 import type { LedgerRow } from './ledger-reading.ts';
 import type { Truth } from './messages.ts';
+import type { LostWork } from './node-work.ts';
 import type { World } from './world.ts';
 
 /** An answer may end so long before its proxy dies and still not be booked: the booking is written after the answer, and machines are slow. */
@@ -32,6 +35,9 @@ export interface MoneySummary {
   /** Booked for answers whose end no client saw, and the most that could have been. */
   readonly unfinishedTokens: bigint;
   readonly unfinishedBoundTokens: bigint;
+  /** Booked for nodes beyond what they wrote down, because they were killed, and the most that could have been. */
+  readonly lostTokens: bigint;
+  readonly lostBoundTokens: bigint;
   /** Most that any one node worked for one proxy without being paid, and the bound. */
   readonly worstUnpaidTokens: bigint;
   readonly unpaidBoundTokens: bigint;
@@ -87,7 +93,7 @@ class Reckoning {
       if (this.#ends.some((end) => end.proxy === proxy && at > end.at - UNBOOKED_MS && at < end.at + LATE_MS)) seen.doubtful += BigInt(tokens);
     };
     for (const line of lines) {
-      if (line.contract !== contract) continue;
+      if (!('contract' in line) || line.contract !== contract) continue;
       switch (line.t) {
         case 'begin': begun.set(line.m, BigInt(line.reserved)); break;
         case 'unsent': begun.delete(line.m); break;
@@ -142,21 +148,31 @@ function auditClient(reckoning: Reckoning, { name, row, seen, entry, onChain }: 
   reckoning.expect(entry.countedTokens <= seen.done + seen.open, `${name} counted ${entry.countedTokens} tokens, got ${seen.done} and at most ${seen.open}`);
 }
 
-function auditWorker(reckoning: Reckoning, { name, row, seen, entry, onChain }: Side, boundTokens: bigint): void {
+interface WorkerSide extends Side {
+  readonly lost: LostWork;
+}
+
+function auditWorker(reckoning: Reckoning, { name, row, seen, lost, entry, onChain }: WorkerSide, boundTokens: bigint): void {
   const paid = onChain?.tokens ?? 0n;
   reckoning.expect(paid === row.signed && row.signed === row.db, `${name}: paid ${paid}, signed ${row.signed}, booked ${row.db} tokens`);
   reckoning.expect(seen.told.db <= row.db, `${name} was told ${seen.told.db} booked tokens, the ledger has ${row.db}`);
   reckoning.expect(seen.done - paid <= boundTokens, `${name} worked ${seen.done} tokens and was paid ${paid}, the bound is ${boundTokens}`);
-  reckoning.expect(row.db <= seen.done, `${name} worked ${seen.done} tokens, ${row.db} are booked for it`);
+  for (const problem of [...lost.strays, overbooked(name, row.db, seen.done, lost)]) if (problem !== null) reckoning.expect(false, problem);
   if (entry === null) return reckoning.expect(row.db === 0n, `${name} has no entry in its book`);
   reckoning.expect(entry.signedTokens === row.signed, `${name}: its book has ${entry.signedTokens} signed tokens, the proxy signed ${row.signed}`);
   // Work that a broken connection cut short may be counted twice: as the proxy booked it, and when the engine has stopped.
   reckoning.expect(entry.countedTokens >= row.db && entry.countedTokens <= larger(seen.done, seen.told.max) + boundTokens, `${name} counted ${entry.countedTokens} tokens, worked ${seen.done}, was told ${seen.told.max}, booked are ${row.db}`);
 }
 
+/** How processes ended. */
+export interface Ends {
+  readonly proxyEnds: readonly ProxyKill[];
+  readonly nodeKills: readonly NodeKill[];
+}
+
 /** `children`: the child contracts on chain by raw address. */
-export async function auditMoney(world: World, ends: readonly ProxyKill[], children: ReadonlyMap<string, ChildOnChain>): Promise<{ readonly violations: readonly string[]; readonly summary: MoneySummary }> {
-  const reckoning = new Reckoning(world, ends);
+export async function auditMoney(world: World, { proxyEnds, nodeKills }: Ends, children: ReadonlyMap<string, ChildOnChain>): Promise<{ readonly violations: readonly string[]; readonly summary: MoneySummary }> {
+  const reckoning = new Reckoning(world, proxyEnds);
   const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
   const owners = new Map<string, { readonly who: 'client' | 'node'; readonly index: number; readonly lines: readonly Truth[]; readonly book: readonly BookEntry[] }>();
   for (const index of numbers(world.size.clients)) {
@@ -168,7 +184,7 @@ export async function auditMoney(world: World, ends: readonly ProxyKill[], child
     owners.set(rawOf(walletOf(world, `node-owner-${index}`).kind.address), { who: 'node', index, lines: readTruth(world, 'node', index), book: await book.entries() });
   }
   const clients: Side[] = [];
-  const workers: Side[] = [];
+  const workers: WorkerSide[] = [];
   for (const proxy of numbers(world.size.proxies)) {
     const rows = await readLedger(world, proxy) ?? [];
     for (const row of rows) {
@@ -182,7 +198,8 @@ export async function auditMoney(world: World, ends: readonly ProxyKill[], child
         name: `${owner.who} ${owner.index} at proxy ${proxy}`, row, seen: reckoning.seen(owner.lines, proxy, row.contract),
         entry: owner.book.find(({ contract }) => rawOf(contract) === row.contract) ?? null, onChain: children.get(row.contract) ?? null,
       };
-      (owner.who === 'client' ? clients : workers).push(side);
+      if (owner.who === 'client') clients.push(side);
+      else workers.push({ ...side, lost: lostWork(owner.lines, row.contract, nodeKills.flatMap(({ node, at }) => node === owner.index ? [at] : [])) });
     }
     const [booked, earned] = (['client', 'worker'] as const).map((kind) => sum(rows.flatMap((row) => row.kind === kind ? [row.db] : [])));
     reckoning.expect(booked === earned, `proxy ${proxy} booked ${booked} tokens for clients and ${earned} for workers`);
@@ -199,6 +216,7 @@ export async function auditMoney(world: World, ends: readonly ProxyKill[], child
       deliveredTokens: delivered, bookedTokens: sum(clients.map(({ row }) => row.db)), chargedTokens: sum(clients.map(({ onChain }) => onChain?.tokens ?? 0n)),
       paidTokens: sum(workers.map(({ onChain }) => onChain?.tokens ?? 0n)), unbookedTokens: sum(clients.map(({ row, seen }) => larger(0n, seen.done - row.db))),
       unfinishedTokens: sum(clients.map(({ row, seen }) => larger(0n, row.db - seen.done))), unfinishedBoundTokens: sum(clients.map(({ seen }) => seen.open)),
+      lostTokens: sum(workers.map(({ row, seen }) => larger(0n, row.db - seen.done))), lostBoundTokens: sum(workers.map(({ lost }) => lost.tokens)),
       worstUnpaidTokens: unpaid.reduce(larger, 0n), unpaidBoundTokens: lent, payments: reckoning.payments,
     },
   };

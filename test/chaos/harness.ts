@@ -47,6 +47,11 @@ export interface ProxyKill {
   readonly at: number;
 }
 
+export interface NodeKill {
+  readonly node: number;
+  readonly at: number;
+}
+
 /** The result of `work`, or `late` after so long. */
 async function within<T, L>(work: Promise<T>, ms: number, late: L): Promise<T | L> {
   const timer = new AbortController();
@@ -62,6 +67,8 @@ export class Harness {
   readonly outcomes = new Map<string, number>();
   /** Sudden deaths of proxies, and their ends that were asked for. */
   readonly proxyEnds: ProxyKill[] = [];
+  /** Sudden deaths of nodes. */
+  readonly nodeKills: NodeKill[] = [];
   readonly counts = { kills: 0, stops: 0, freezes: 0, cuts: 0, holds: 0, faults: 0, claims: 0 };
   step = 0;
   readonly #options: HarnessOptions;
@@ -234,6 +241,7 @@ export class Harness {
   async #killSuddenly(process: WorldProcess): Promise<void> {
     await process.kill('SIGKILL');
     if (process.role === 'proxy') await this.#proxyEnded(process.index);
+    if (process.role === 'node') this.nodeKills.push({ node: process.index, at: Date.now() });
   }
 
   async #proxyEnded(proxy: number): Promise<void> {

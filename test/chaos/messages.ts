@@ -67,8 +67,16 @@ export type Truth =
   | { readonly t: 'end'; readonly m: string; readonly contract: string; readonly tokens: string; readonly at: number }
   /** It was not sent after all. */
   | { readonly t: 'unsent'; readonly m: string; readonly contract: string }
-  /** Nodes: work that was counted. */
-  | { readonly t: 'work'; readonly contract: string; readonly tokens: string; readonly at: number }
+  /** Nodes: a process begins. */
+  | { readonly t: 'life'; readonly at: number }
+  /** A request is taken. */
+  | { readonly t: 'job'; readonly m: string; readonly contract: string; readonly at: number }
+  /** So many parts of its answer in all may be handed over from here on. */
+  | { readonly t: 'ahead'; readonly m: string; readonly contract: string; readonly parts: number }
+  /** Its work was counted: it has ended, also where it was cut short. */
+  | { readonly t: 'work'; readonly m: string; readonly contract: string; readonly tokens: string; readonly at: number }
+  /** It ended after so many parts, and nothing was counted for it. */
+  | { readonly t: 'over'; readonly m: string; readonly contract: string; readonly parts: number }
   /** What a proxy said is booked. */
   | { readonly t: 'told'; readonly contract: string; readonly db: string; readonly max: string; readonly poll: boolean; readonly at: number }
   /** A payment that was not seen before in this process; base64. */

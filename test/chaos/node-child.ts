@@ -1,5 +1,6 @@
 // A node as a process: an engine that answers as the prompt asks, real connections, its payment book on disk. What it worked and
 // what proxies told it is in its truth file before it is acted on.
+import { randomUUID } from 'node:crypto';
 import { Address } from '@ton/core';
 import { openPaymentBook } from '../../src/chain/payment-book.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -11,9 +12,11 @@ import { createTlsIdentity } from '../../src/tee/tls-identity.ts';
 import { createVerifyPeer } from '../../src/tee/verify-peer.ts';
 import { createInstantEngine } from '../fakes/instant-engine.ts';
 import { openAccess, openRoot, openWallet, truthLog } from './child-base.ts';
+import { ANNOUNCED_PARTS, COEFFICIENT } from './node-work.ts';
 import { tellingOf } from './telling.ts';
 import { MAX_OWED_NANO, MODEL, nodeBook, truthFile, VERSION, walletOf } from './world.ts';
 import type { NodeAccounts, NodeConnection } from '../../src/node/accounts.ts';
+import type { RequestMeter } from '../../src/node/daemon/meter.ts';
 import type { Engine, EngineEvent, EngineRequest } from '../../src/node/engine.ts';
 import type { ChildContext, Running } from './child-base.ts';
 import type { Truth } from './messages.ts';
@@ -41,7 +44,7 @@ async function* paced(events: AsyncIterable<EngineEvent>, delayMs: number, signa
 }
 
 /** The same accounts; what they hear is written down first. */
-function witnessed(accounts: NodeAccounts, write: (line: Truth) => void, fail: (text: string) => void): NodeAccounts {
+function witnessed(accounts: NodeAccounts, contracts: Map<string, string>, write: (line: Truth) => void, fail: (text: string) => void): NodeAccounts {
   return {
     ownerAddress: accounts.ownerAddress, multipliers: () => accounts.multipliers(), money: () => accounts.money(),
     open: () => {
@@ -64,6 +67,7 @@ function witnessed(accounts: NodeAccounts, write: (line: Truth) => void, fail: (
         close: () => inner.close(),
         checkProxy: async (offer, signal) => {
           contract = Address.parse(offer.workerContractAddress).toRawString();
+          contracts.set(offer.proxy.contractAddress, contract);
           return inner.checkProxy(offer, signal);
         },
         compared: (status, agreed) => {
@@ -79,12 +83,38 @@ function witnessed(accounts: NodeAccounts, write: (line: Truth) => void, fail: (
           told(contract, payment, false);
           heard(() => inner.requestPayment(payment));
         },
-        delivered: (tokens) => {
-          if (tokens.total > 0n) write({ t: 'work', contract, tokens: String(tokens.total), at: Date.now() });
-          inner.delivered(tokens);
-        },
+        delivered: (tokens) => inner.delivered(tokens),
       };
       return outer;
+    },
+  };
+}
+
+/** Writes down each request, and how far it may have come, before a byte of it leaves. `contracts`: the node's own, by the proxy's. */
+function witness(contracts: ReadonlyMap<string, string>, write: (line: Truth) => void): RequestMeter {
+  return {
+    begin(proxy) {
+      const contract = contracts.get(proxy) ?? '';
+      const m = randomUUID();
+      let parts = 0;
+      let announced = 0;
+      let isOver = false;
+      write({ t: 'job', m, contract, at: Date.now() });
+      return {
+        wrote: () => {
+          parts += 1;
+          if (parts <= announced) return;
+          announced += ANNOUNCED_PARTS;
+          write({ t: 'ahead', m, contract, parts: announced });
+        },
+        counted: () => undefined,
+        delivered: ({ total }) => {
+          if (total === 0n) return;
+          isOver = true;
+          write({ t: 'work', m, contract, tokens: String(total), at: Date.now() });
+        },
+        end: () => { if (!isOver) write({ t: 'over', m, contract, parts }); },
+      };
     },
   };
 }
@@ -101,11 +131,14 @@ export async function startNodeChild(context: ChildContext, index: number): Prom
     access, root, owner: walletOf(world, `node-owner-${index}`).kind.address, book, model: MODEL, maxOwedNano: MAX_OWED_NANO,
     deploy: { wallet, fromNano: 100_000_000n, maxNano: 2_000_000_000n }, log,
   });
+  const contracts = new Map<string, string>();
+  const write = truthLog(truthFile(world, 'node', index));
+  write({ t: 'life', at: Date.now() });
   const node = startNode({
-    engine: scriptedEngine(), model: `${MODEL}@chaos:0`, coefficient: 1_000,
+    engine: scriptedEngine(), model: `${MODEL}@chaos:0`, coefficient: COEFFICIENT, meter: witness(contracts, write),
     proxies: { current: () => root.current().config.proxies.map(({ workers }) => workers), onChange: (listener) => root.onChange(listener) },
     identity: () => identity.current(), verifyProxy: createVerifyPeer(member.policy('proxy'), { clock: systemClock }),
-    accounts: witnessed(accounts, truthLog(truthFile(world, 'node', index)), violation), isTest: true, clock: systemClock, log,
+    accounts: witnessed(accounts, contracts, write, violation), isTest: true, clock: systemClock, log,
     sleep: (ms, signal) => sleep(Math.min(ms, REDIAL_MS), signal),
   });
   void node.ended.then((error) => { if (error !== null) fatal(error); });

@@ -57,7 +57,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     await harness.rest();
     timed('everything has ended; the reckoning');
     const onChain = await auditChain(harness.world);
-    const reckoned = await auditMoney(harness.world, harness.proxyEnds, onChain.children);
+    const reckoned = await auditMoney(harness.world, harness, onChain.children);
     ({ summary: chain } = onChain);
     ({ summary: money } = reckoned);
     for (const text of [...onChain.violations, ...reckoned.violations]) harness.violation(text);
