@@ -2,7 +2,6 @@
 // contract, payments that are not theirs, totals that go back, and work for a proxy that owes too much. Bound: a node works
 // unpaid for `maxOwedNano` and one hundredth of what it ever counted, and for the requests that run when that is reached.
 import type { Address } from '@ton/core';
-import { Cell } from '@ton/core';
 import { deferred } from '../core/deferred.ts';
 import { asCocoonError, ConfigError, NetworkError, RemoteError } from '../core/errors.ts';
 import { formatTon } from '../core/units.ts';
@@ -14,6 +13,7 @@ import { readState, stateName } from '../chain/plans/reading.ts';
 import { roundUp, tenYearsRent } from '../chain/plans/rent.ts';
 import { workerFeeOf } from '../chain/root-config.ts';
 import { checkPayment, parsePayment } from '../chain/signed-payment.ts';
+import { deployWorker, MAX_DEPLOYMENTS } from './deploy-worker.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { TonAccess } from '../chain/access/types.ts';
@@ -75,6 +75,8 @@ interface Ledger {
   /** The proxy has signed the last payout: the contract will close, and no more can be earned there. */
   closing: boolean;
   blocked: boolean;
+  /** Its contract is being deployed. */
+  deploying: boolean;
   readonly listeners: Set<(blocked: boolean) => void>;
   timer: NodeJS.Timeout | null;
   work: Promise<void>;
@@ -149,7 +151,7 @@ class PaidConnection implements NodeConnection {
       const isLast = entry.payment !== null && parsePayment(entry.payment).claim.kind === 'workerLastPayout';
       ledger = {
         proxy: proxy.address, contract: worker.address, publicKey: proxy.publicKey, params, counted: entry.countedTokens, unwritten: 0n, seen: entry.signedTokens,
-        signed: entry.signedTokens, dbTokens: entry.dbTokens, closing: isLast, blocked: false, listeners: new Set(), timer: null, work: Promise.resolve(),
+        signed: entry.signedTokens, dbTokens: entry.dbTokens, closing: isLast, blocked: false, deploying: false, listeners: new Set(), timer: null, work: Promise.resolve(),
         broken: deferred(), problem: null,
       };
       this.#ledgers.set(key, ledger);
@@ -293,9 +295,9 @@ class PaidConnection implements NodeConnection {
     for (const listener of ledger.listeners) listener(blocked);
   }
 
-  /** In the background; its key is for ever, so it is paid for once. */
+  /** In the background, one at a time; what was paid for is not paid for again. */
   #deployIfWorth(ledger: Ledger): void {
-    const { deploy, owner, log } = this.#options;
+    const { access, deploy, owner, log } = this.#options;
     if (deploy === null || ledger.signed === 0n || workerFeeOf(ledger.params, ledger.signed) < deploy.fromNano) return;
     const { address, init } = workerDeployment({ owner, proxy: ledger.proxy, proxyPublicKey: ledger.publicKey, params: ledger.params });
     const valueNano = roundUp(CHILD_FLOOR_NANO + tenYearsRent(init.code, init.data));
@@ -303,9 +305,13 @@ class PaidConnection implements NodeConnection {
       log.warn('worker contract not deployed', { contract: address.toString(), costNano: String(valueNano), maxNano: String(deploy.maxNano) });
       return;
     }
-    deploy.wallet.send(`worker:${address.toRawString()}`, [{ to: address, valueNano, body: Cell.EMPTY, init }]).catch((error: unknown) => {
+    if (ledger.deploying) return;
+    ledger.deploying = true;
+    void deployWorker({ access, wallet: deploy.wallet, address, init, valueNano, log }).then((isThere) => {
+      if (!isThere) log.warn('worker contract not deployed', { contract: address.toString(), reason: `${MAX_DEPLOYMENTS} deployments had no effect` });
+    }, (error: unknown) => {
       log.warn('worker contract not deployed', { contract: address.toString(), code: asCocoonError(error).code, reason: asCocoonError(error).message });
-    });
+    }).finally(() => { ledger.deploying = false; });
   }
 }
 

@@ -53,7 +53,7 @@ async function admitted(version: number, { gone = false } = {}) {
   const worker = await workerGate(deps, { imageAllowed: () => true, modelAllowed: () => true }).admit(hello, link);
   const sign = (tokens: bigint): void => {
     status = { signedPayment: new Uint8Array([Number(tokens)]), dbTokens: tokens, maxTokens: tokens };
-    for (const listener of [...listeners]) listener();
+    for (const listener of listeners) listener();
   };
   return { worker, told, sign, listeners, close: async (): Promise<void> => { closed.resolve(null); await closed.promise; } };
 }
