@@ -111,7 +111,7 @@ function start(home, args) {
 }
 
 const stop = async (child) => {
-  if (child.exitCode !== null) return;
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => { child.once('exit', resolve); });
   child.kill('SIGTERM');
   await gone;

@@ -10,6 +10,7 @@ import { beginAnswer } from './answer-body.ts';
 import { createBreakers, nodeCircuit, proxyCircuit, standardRules } from './breakers.ts';
 import { faultOf, mayTryAgain, nodeFailureOf } from './faults.ts';
 import { firstOf } from './hedge.ts';
+import { createPlaces } from './places.ts';
 import type { CocoonError } from '../core/errors.ts';
 import type { Sleep } from '../core/retry.ts';
 import type { FinalInfo, HttpHead, HttpHeader } from '../wire/answer.ts';
@@ -19,6 +20,7 @@ import type { Breakers, Pass } from './breakers.ts';
 import type { ConnectedProxy } from './connect.ts';
 import type { FaultBoard } from './faults.ts';
 import type { Contender } from './hedge.ts';
+import type { Places } from './places.ts';
 import type { SessionPool } from './session-pool.ts';
 
 /** What one attempt may cost, put aside; exactly one call of `settle` ends it. */
@@ -67,6 +69,7 @@ export interface ForwarderOptions {
   /** Milliseconds without a first byte after which a second attempt is made beside the first; null: never. */
   readonly hedgeMs?: number | null;
   readonly breakers?: Breakers;
+  readonly places?: Places;
   readonly board?: FaultBoard;
   readonly sleep?: Sleep;
   /** Longest that an answer may stand still once it has begun. Default 20 s. */
@@ -92,14 +95,22 @@ const NODE_FAILURES = ['busy', 'lost', 'engine'] as const;
 
 const NOT_READ = new NetworkError('E_CLOSED', 'the answer is not read any more');
 
-/** One attempt at one proxy, with leave of its circuits. */
+/** What all requests of a forwarder share. */
+interface Shared extends ForwarderOptions {
+  readonly breakers: Breakers;
+  readonly places: Places;
+  /** Models that have been answered for. */
+  readonly models: Set<string>;
+}
+
+/** One attempt at one proxy, with leave of its circuits and a place on its connection. */
 interface Seat {
   readonly proxy: ConnectedProxy;
   readonly passes: ReadonlyMap<string, Pass>;
 }
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const shared = { ...options, breakers: options.breakers ?? createBreakers(standardRules), models: new Set<string>() };
+  const shared: Shared = { ...options, breakers: options.breakers ?? createBreakers(standardRules), places: options.places ?? createPlaces(), models: new Set() };
   return {
     breakers: shared.breakers,
     forward: (request) => new Job(shared, request).run(),
@@ -107,10 +118,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 }
 
 class Job {
-  readonly #shared: ForwarderOptions & { readonly breakers: Breakers; readonly models: Set<string> };
+  readonly #shared: Shared;
   readonly #request: ForwardRequest;
   readonly #query: Uint8Array;
   readonly #endsAt: number;
+  readonly #ticket: number;
   /** Proxies that have failed in this round. */
   readonly #tried = new Set<string>();
   #attempts = 0;
@@ -123,11 +135,12 @@ class Job {
   /** When trying ends; set by the first failure. */
   #patienceEndsAt = Infinity;
 
-  constructor(shared: ForwarderOptions & { readonly breakers: Breakers; readonly models: Set<string> }, request: ForwardRequest) {
+  constructor(shared: Shared, request: ForwardRequest) {
     this.#shared = shared;
     this.#request = request;
     this.#query = queryOf(request);
     this.#endsAt = performance.now() + request.timeoutMs;
+    this.#ticket = shared.places.ticket();
     if (request.avoid !== undefined) this.#tried.add(request.avoid);
   }
 
@@ -166,14 +179,17 @@ class Job {
 
   /** A proxy to try now; waits for one. Throws the first error when there is none in time. */
   async #seat(): Promise<Seat> {
-    const { pool, sleep = realSleep } = this.#shared;
+    const { pool, places, sleep = realSleep } = this.#shared;
     const { signal } = this.#request;
+    // Who comes later waits behind those who wait.
+    if (places.waiting > 0) await places.wait({ ticket: this.#ticket, timeoutMs: this.#leftMs, signal });
     for (;;) {
       if (signal.aborted) throw abortError(signal);
       const found = this.#free(this.#tried);
       if (found !== null) return found;
       const patienceMs = Math.min(this.#leftMs, this.#patienceEndsAt - performance.now());
       if (this.#first !== null && patienceMs <= 0) throw this.#first;
+      if (performance.now() >= this.#endsAt) throw new NetworkError('E_TIMEOUT', 'the request waited for a place until its time was over');
       const others = pool.sessions();
       if (others.length === 0) {
         try {
@@ -191,6 +207,11 @@ class Job {
         await sleep(Math.min(patienceMs, backoffMs(this.#rounds, BACKOFF)), signal).catch(() => undefined);
         this.#rounds += 1;
         this.#tried.clear();
+        continue;
+      }
+      // One of them would do, and has no place.
+      if (untried.some(({ address }) => this.#shared.breakers.waitMs(circuitsOf(address, this.#request.model)) === 0)) {
+        await places.wait({ ticket: this.#ticket, timeoutMs: this.#leftMs, signal });
         continue;
       }
       await this.#waitForCircuits(untried, sleep);
@@ -213,11 +234,13 @@ class Job {
 
   /** The nearest proxy outside `except` whose circuits let this request through. */
   #free(except: ReadonlySet<string>): Seat | null {
-    const { pool, breakers } = this.#shared;
+    const { pool, breakers, places } = this.#shared;
     for (const proxy of pool.sessions()) {
       if (except.has(proxy.address)) continue;
+      if (!places.take(proxy.session)) continue;
       const passes = breakers.admit(circuitsOf(proxy.address, this.#request.model));
       if (passes !== null) return { proxy, passes };
+      places.giveBack(proxy.session);
     }
     return null;
   }
@@ -247,6 +270,7 @@ class Job {
       aside = cost?.();
     } catch (error) {
       for (const pass of passes.values()) pass.left();
+      this.#shared.places.giveBack(proxy.session);
       this.#unpaid = true;
       throw this.#first ?? error;
     }
@@ -262,6 +286,7 @@ class Job {
         for (const pass of passes.values()) pass.begun();
       },
       ended: (end) => {
+        this.#shared.places.giveBack(proxy.session);
         aside?.settle(end.info, end.delivered);
         if (end.kind === 'broken' && end.delivered) this.#paidFailures += 1;
         if (end.kind === 'complete') board?.answered();

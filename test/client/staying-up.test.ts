@@ -11,6 +11,7 @@ import { readCompletion } from '../../src/client/endpoint/completion-request.ts'
 import { createBreakers } from '../../src/client/breakers.ts';
 import { createFaultBoard } from '../../src/client/faults.ts';
 import { createForwarder } from '../../src/client/forward.ts';
+import { createPlaces } from '../../src/client/places.ts';
 import { openSessionPool } from '../../src/client/session-pool.ts';
 import { AnswerError } from '../../src/wire/answer.ts';
 import { scriptedNode } from '../fakes/scripted-node.ts';
@@ -442,6 +443,62 @@ describe('forward', () => {
     });
     await expect(world.forwarder.forward(request)).rejects.toMatchObject({ code: 'E_CLOSED' });
     expect([settled, world.proxies.all.map(({ requests }) => requests.length)]).toEqual([[false], [1, 0]]);
+  });
+});
+
+describe('places', () => {
+  it('more requests than a proxy takes at once: they wait in line, and none is refused', async () => {
+    let most = 0;
+    let running = 0;
+    const inner = scriptedNode({ pieceDelayMs: 3 });
+    const world = await open(async function* counted(request) {
+      running += 1;
+      most = Math.max(most, running);
+      try {
+        if (running > 4) throw new AnswerError(651, 'too many active queries', null);
+        yield* inner(request);
+      } finally {
+        running -= 1;
+      }
+    }, { places: createPlaces({ perConnection: 4 }) });
+    const answers = await Promise.all(Array.from({ length: 30 }, () => ask(world)));
+    expect(answers.every(({ text, attempts }) => attempts === 1 && textOf(chunksOf(text)) === 'Hello there.')).toBe(true);
+    expect(most).toBe(4);
+  });
+
+  it('who leaves the line is forgotten; who waits too long is told; a full line refuses', async () => {
+    const places = createPlaces({ perConnection: 1, maxWaiting: 2 });
+    const world = await open(scriptedNode({ firstDelayMs: 60_000 }), { places });
+    const first = new AbortController();
+    const leaving = new AbortController();
+    const start = (options: NonNullable<Parameters<typeof requestOf>[1]>): Promise<unknown> => world.forwarder.forward(requestOf(CHAT, options).request).catch((error: unknown) => error);
+    const running = start({ signal: first.signal });
+    await until(() => world.proxies.all[0]?.running === 1);
+    const waiting = start({ signal: leaving.signal });
+    const late = start({ timeoutMs: 80 });
+    await until(() => places.waiting === 2);
+    expect(await start({})).toMatchObject({ code: 'E_NO_NODE' });
+    expect(await late).toMatchObject({ code: 'E_TIMEOUT' });
+    leaving.abort();
+    expect(await waiting).toBeInstanceOf(Error);
+    expect(places.waiting).toBe(0);
+    first.abort();
+    await running;
+    expect(world.proxies.all[0]?.requests.length).toBe(1);
+  });
+
+  it('a connection that ends while others wait for it: all go on over the next one', async () => {
+    let up = false;
+    const world = await open(scriptedNode({ firstDelayMs: () => (up ? 0 : 60_000) }), { places: createPlaces({ perConnection: 2 }) });
+    const [proxy] = world.proxies.all;
+    if (proxy === undefined) throw new Error('no proxy');
+    const answers = Array.from({ length: 7 }, () => ask(world));
+    await until(() => proxy.running === 2);
+    proxy.up = false;
+    await until(() => world.pool.sessions().length === 0);
+    up = true;
+    proxy.up = true;
+    for (const { text } of await Promise.all(answers)) expect(textOf(chunksOf(text))).toBe('Hello there.');
   });
 });
 
