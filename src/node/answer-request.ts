@@ -18,7 +18,7 @@ const BAD_REQUEST = 621;
 /** Prices are below this, in thousandths (WIRE.md section 10). */
 const COEFFICIENT_LIMIT = 1_000_000_000n;
 const NO_BYTES = new Uint8Array(0);
-/** What every engine does (engine.ts): a client whose stream broke off at another node may send what it has as the answer's beginning. */
+/** What every engine of ours does (engine.ts): a client whose stream broke off at another node may send what it has as the answer's beginning. */
 const CONTINUES = { name: 'X-Cocoon-Continues', value: '1' };
 
 export interface AnswerDeps {
@@ -65,7 +65,7 @@ export async function answerRequest(deps: AnswerDeps, request: WorkerRequest, si
       httpVersion: 'HTTP/1.1', status, reason,
       headers: [
         ...headers,
-        CONTINUES,
+        ...(deps.engine.info().backend === 'remote' ? [] : [CONTINUES]), // other servers begin a new message there
         { name: 'X-Cocoon-Worker-Start', value: startedAt.toFixed(6) },
         { name: 'X-Cocoon-Worker-End', value: timesNow().endedAt.toFixed(6) },
       ],

@@ -47,7 +47,7 @@ describe('answerRequest', () => {
     const { head, info, error } = await answer();
     expect(error).toBeNull();
     expect(head).toMatchObject({ status: 200, httpVersion: 'HTTP/1.1' });
-    expect(head?.headers.map(({ name }) => name)).toEqual(['content-type', 'X-Cocoon-Worker-Start', 'X-Cocoon-Worker-End']);
+    expect(head?.headers.map(({ name }) => name)).toEqual(['content-type', 'X-Cocoon-Continues', 'X-Cocoon-Worker-Start', 'X-Cocoon-Worker-End']);
     expect(info?.tokens).toEqual({ prompt: 3n, cached: 0n, completion: 4n, reasoning: 0n, total: 7n });
     expect(info?.workerTimes?.startedAt).toBe(1_000.5);
     expect(info?.workerTimes?.endedAt).toBeGreaterThan(1_000.5);
