@@ -47,7 +47,7 @@ describe('createTonAccess: configuration', () => {
 
   it('sends the key to its endpoint and shows it nowhere', async () => {
     const endpoint = await chain.endpoint({ fault: (_method, n) => n === 1 ? { kind: 'status', status: 403 } : undefined });
-    const made = createTonAccess({ endpoints: [{ url: endpoint.url, apiKey: 'k3y-0f-mine' }], timeoutMs: 300 });
+    const made = createTonAccess({ endpoints: [{ url: endpoint.url, apiKey: 'k3y-0f-mine' }], timeoutMs: 3000 });
     opened.push(made);
     await made.account(account);
     expect(endpoint.headers[0]?.['x-api-key']).toBe('k3y-0f-mine');
@@ -286,7 +286,7 @@ describe('agreed reads', () => {
     const treasury = (await chain.sandbox.treasury('faucet')).address;
     const made = await access([{}, {}]);
     await made.runGetMethod(treasury, 'nothing', [], { agreed: true });
-    const lying = await access([{}, { lie: (method) => method === 'runGetMethod' ? { '@type': 'smc.runResult', gas_used: 1, exit_code: 0, stack: [['num', '0x5']] } : undefined }], { timeoutMs: 600 });
+    const lying = await access([{}, { lie: (method) => method === 'runGetMethod' ? { '@type': 'smc.runResult', gas_used: 1, exit_code: 0, stack: [['num', '0x5']] } : undefined }], { timeoutMs: 6000, requestTimeoutMs: 3000 });
     await expect(lying.runGetMethod(treasury, 'nothing', [], { agreed: true })).rejects.toMatchObject({ code: 'E_CHAIN_DISAGREES', message: expect.stringContaining('exit 0') });
   });
 });
