@@ -46,7 +46,7 @@ describe('createTonAccess: configuration', () => {
   });
 
   it('sends the key to its endpoint and shows it nowhere', async () => {
-    const endpoint = await chain.endpoint({ fault: (_method, n) => n === 1 ? { kind: 'status', status: 403 } : undefined });
+    const endpoint = await chain.endpoint({ fault: (_method, n) => n >= 1 ? { kind: 'status', status: 403 } : undefined });
     const made = createTonAccess({ endpoints: [{ url: endpoint.url, apiKey: 'k3y-0f-mine' }], timeoutMs: 3000 });
     opened.push(made);
     await made.account(account);
