@@ -7,9 +7,10 @@ import { labeledExpand, labeledExtract } from './labeled.ts';
 import type { Kem, KemKey } from './kem.ts';
 
 const BYTES = 32;
-// RFC 8410: DER up to the raw key.
+// RFC 8410: DER up to the raw key. JWK (RFC 8037) would want the public part too, which is not known yet.
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
-const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
+/** Public keys go in and out as JWK: OpenSSL's decoder of DER takes longer than the operation itself. */
+const JWK = { kty: 'OKP', crv: 'X25519' };
 /** "KEM" and the id of this KEM (RFC 9180 section 4.1). */
 const SUITE_ID = Uint8Array.of(0x4b, 0x45, 0x4d, 0x00, 0x20);
 const EMPTY = new Uint8Array(0);
@@ -26,9 +27,9 @@ export function x25519Key(scalar: Uint8Array): X25519Key {
   const der = Buffer.concat([PKCS8_PREFIX, scalar]);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   der.fill(0);
-  const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+  const { x = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
   return {
-    publicKey: new Uint8Array(spki.subarray(SPKI_PREFIX.length)),
+    publicKey: new Uint8Array(Buffer.from(x, 'base64url')),
     agree(publicKey) {
       try {
         return new Uint8Array(diffieHellman({ privateKey, publicKey: publicKeyObject(publicKey) }));
@@ -41,8 +42,10 @@ export function x25519Key(scalar: Uint8Array): X25519Key {
 
 function publicKeyObject(raw: Uint8Array): KeyObject {
   if (raw.byteLength !== BYTES) throw new RangeError(`X25519 public key has ${raw.byteLength} bytes, expected ${BYTES}`);
-  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+  return createPublicKey({ key: { ...JWK, x: base64url(raw) }, format: 'jwk' });
 }
+
+const base64url = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 
 // ExtractAndExpand of RFC 9180 section 4.1.
 function extractAndExpand(dh: Uint8Array, enc: Uint8Array, publicKey: Uint8Array): Uint8Array {
