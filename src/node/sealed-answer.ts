@@ -1,6 +1,7 @@
 // The answer to a sealed request (SPEC.md sections 7 and 9): an AnswerSink that seals what it is given and passes it on as opaque
 // parts, with the node's own count and a receipt in the last one. What the proxy sees of it is a status of failure, sizes and times.
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createAnswerSealer } from '../seal/answer.ts';
 import { encodeAnswerReceipt, receiptRequestId, signAnswerReceipt } from '../seal/receipt.ts';
 import type { Address } from '@ton/core';
@@ -66,6 +67,7 @@ class SealedSink implements AnswerSink {
 
   async end(info: FinalInfo, bytes: Uint8Array = NO_BYTES): Promise<void> {
     if (this.#held !== null) await this.#begin(this.#held);
+    else await nextTurn(); // what was said before leaves first: a receipt takes longer than all else here
     this.#hash.update(bytes);
     const body = bytes.byteLength === 0 ? NO_BYTES : this.#sealer.seal({ kind: 'body', bytes });
     const last = this.#sealer.seal({ kind: 'end', usage: info.tokens, receipt: this.#receipt(info.tokens) });
