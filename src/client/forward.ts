@@ -185,6 +185,8 @@ class Job {
     if (places.waiting > 0) await places.wait({ ticket: this.#ticket, timeoutMs: this.#leftMs, signal });
     for (;;) {
       if (signal.aborted) throw abortError(signal);
+      // An attempt that has no time left would end as one that was late, which says less than what failed before.
+      if (this.#first !== null && this.#leftMs < MIN_LEFT_MS) throw this.#first;
       const found = this.#free(this.#tried);
       if (found !== null) return found;
       const patienceMs = Math.min(this.#leftMs, this.#patienceEndsAt - performance.now());

@@ -141,7 +141,7 @@ describe('chat.completions', () => {
   });
 
   it('errors: request ids, Retry-After, whose trouble it is', async () => {
-    const { client, endpoint } = await open({ breakAt: (_request, piece) => (piece === 0 ? new NetworkError('E_CLOSED', 'the connection ended') : null) }, { timeoutMs: 300 });
+    const { client, endpoint } = await open({ breakAt: (_request, piece) => (piece === 0 ? new NetworkError('E_CLOSED', 'the connection ended') : null) }, { timeoutMs: 2_000 });
     const refused = await failure(client.chat.completions.create({ model: 'scripted', messages: [] }));
     expect(refused.requestID).toMatch(/^req_[0-9a-f]{32}$/);
     const broken = await failure(client.chat.completions.create({ model: 'scripted', messages: MESSAGES, stream: true }));
