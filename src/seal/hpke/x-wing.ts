@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { MlKemInterface } from 'mlkem';
 import { SealError } from '../errors.ts';
+import { loadMlKem768 } from './ml-kem.ts';
 import { x25519Key } from './x25519.ts';
 import type { Kem, KemKey } from './kem.ts';
 
@@ -50,8 +51,7 @@ export function loadXWing(): Promise<Kem> {
 }
 
 async function load(): Promise<Kem> {
-  const { createMlKem768 } = await import('mlkem');
-  const mlKem = await createMlKem768();
+  const { mlKem } = await loadMlKem768();
   return {
     id: 0x647a, name: 'X-Wing', publicKeyBytes: M_PUBLIC_KEY + X_BYTES, encBytes: M_CIPHERTEXT + X_BYTES, seedBytes: SEED, randomnessBytes: M_RANDOMNESS + X_BYTES,
     keyOf: (seed) => keyOf(mlKem, seed),
