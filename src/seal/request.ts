@@ -72,12 +72,13 @@ export interface PreparedSeal {
 export function prepareSeal(options: { readonly suite: Suite; readonly publicKey: Uint8Array; readonly record: Uint8Array; random?(size: number): Uint8Array }): PreparedSeal {
   const { suite, publicKey, record, random } = options;
   const sender = createSender(suite, publicKey, infoOf(record), random);
+  const answer = answerKeys(suite.aead, sender, sender.enc);
   let used = false;
   return {
     seal(routing, request) {
       if (used) throw new RangeError('an encapsulation is used once');
       used = true;
-      return { enc: sender.enc, sealed: sender.seal(encodeRouting(routing), pad(request, requestBucket)), answer: answerKeys(suite.aead, sender, sender.enc) };
+      return { enc: sender.enc, sealed: sender.seal(encodeRouting(routing), pad(request, requestBucket)), answer };
     },
   };
 }
