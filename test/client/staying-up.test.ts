@@ -402,7 +402,7 @@ describe('forward', () => {
     expect([bad?.requests.length, good?.requests.length]).toEqual([3, 6]);
     expect(world.forwarder.breakers.states()).toMatchObject([{ name: 'proxy 127.0.0.1:1000', state: 'open' }]);
     broken = false;
-    await until(() => world.forwarder.breakers.states()[0]?.state === 'half-open', 2_000);
+    await until(() => world.forwarder.breakers.states()[0]?.state === 'half-open', 10_000);
     // Four at once: one of them tries it, the others go on where it works.
     await Promise.all([ask(world), ask(world), ask(world), ask(world)]);
     expect(bad?.requests.length).toBe(4);

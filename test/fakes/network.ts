@@ -227,7 +227,7 @@ function proxyNodes(proxy: Proxy | null): ReturnType<Proxy['status']>['nodes'] {
 }
 
 /** Waits for `test` to hold; fails after `withinMs`. */
-export async function until(test: () => boolean, withinMs = 3_000): Promise<void> {
+export async function until(test: () => boolean, withinMs = 15_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!test()) {
     if (performance.now() > end) throw new Error(`never became true: ${test.toString()}`);

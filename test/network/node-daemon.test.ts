@@ -36,7 +36,7 @@ const state = async (...options: string[]): Promise<NodeState> => (await json('n
 const record = (): { pid: number } => JSON.parse(readFileSync(join(home, 'run', 'node.json'), 'utf8')) as { pid: number };
 
 async function until(test: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 100 && !await test(); tries += 1) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  for (let tries = 0; tries < 400 && !await test(); tries += 1) await new Promise((resolve) => { setTimeout(resolve, 50); });
 }
 
 /** A package with the program of this repository that says another version; `fails`: its node ends at once. */

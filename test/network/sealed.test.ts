@@ -18,7 +18,7 @@ const queryOf = (body: object, { path = '/v1/chat/completions', headers = {} }: 
 });
 const CHAT = { model: 'instant', messages: [{ role: 'user', content: 'hi' }] };
 
-async function until(test: () => boolean | Promise<boolean>, withinMs = 8_000): Promise<void> {
+async function until(test: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
   for (const end = performance.now() + withinMs; !(await test());) {
     if (performance.now() > end) throw new Error('never became true');
     await new Promise((resolve) => { setTimeout(resolve, 50); });

@@ -74,6 +74,6 @@ describe('countedEvents', () => {
     await leaveAfter(events, 1);
     const startedMs = performance.now();
     expect(await events.counts(20)).toBeNull();
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 });

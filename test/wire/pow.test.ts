@@ -63,7 +63,7 @@ describe('solveProof', () => {
     clearInterval(timer);
     clearTimeout(deadline);
     expect(ticks).toBeGreaterThan(5);
-    expect(latest).toBeLessThan(1_000);
+    expect(latest).toBeLessThan(5_000);
   });
 
   it('an aborted signal stops it before the first try', async () => {

@@ -123,7 +123,7 @@ describe('transactions', () => {
       (method) => method === 'getTransactions' ? [] : undefined,
     ];
     for (const lie of lies) {
-      const made = await access([lie === undefined ? {} : { lie }], { timeoutMs: 400 });
+      const made = await access([lie === undefined ? {} : { lie }], { timeoutMs: 1_200 });
       await expect(made.transactions(account, { afterLt: 0n })).rejects.toMatchObject({ code: 'E_CHAIN_DATA' });
     }
   });
@@ -162,7 +162,7 @@ describe('fail-over and back-off', () => {
     const error = await made.account(account).then(() => null, (thrown: Error) => thrown);
     expect(error).toMatchObject({ code, exitCode: 6 });
     expect(error?.message.match(/http:\/\/127\.0\.0\.1:\d+/g)).toHaveLength(2);
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   it('waits as long as Retry-After says, in seconds or as a date, but no longer than a minute', async () => {
@@ -187,7 +187,7 @@ describe('fail-over and back-off', () => {
     const made = await access([always({ kind: 'status', status: 429, headers: { 'retry-after': '50' } })], { timeoutMs: 5000 });
     const started = performance.now();
     await expect(made.account(account)).rejects.toMatchObject({ code: 'E_CHAIN_UNREACHABLE', message: expect.stringContaining('limits the rate') });
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   it('backs off longer with every failure and recovers with the first success', async () => {
@@ -223,7 +223,7 @@ describe('fail-over and back-off', () => {
     const made = await access([always(refuse), always(refuse)]);
     const started = performance.now();
     await expect(made.account(account)).rejects.toMatchObject({ code: 'E_CHAIN_REFUSED', message: expect.stringContaining('invalid ?[31maddress') });
-    expect(performance.now() - started).toBeLessThan(700);
+    expect(performance.now() - started).toBeLessThan(2_000);
   });
 
   it('stops when the caller aborts', async () => {
@@ -245,7 +245,7 @@ describe('agreed reads', () => {
     await expect(made.account(account, { agreed: true })).rejects.toMatchObject({
       code: 'E_CHAIN_DISAGREES', exitCode: 6, retryable: true, message: expect.stringMatching(/3000000000 nanoTON.*999 nanoTON/),
     });
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(5_000);
   });
 
   it.each([0, 1, 2])('one of three lies (endpoint %d): the two others decide', async (liar) => {
@@ -263,12 +263,12 @@ describe('agreed reads', () => {
   });
 
   it('one of two lags for good: E_CHAIN_DISAGREES at the deadline', async () => {
-    const made = await access([{}, { lagBlocks: 1 }], { timeoutMs: 700 });
+    const made = await access([{}, { lagBlocks: 1 }], { timeoutMs: 1_500 });
     await expect(made.account(account, { agreed: true })).rejects.toMatchObject({ code: 'E_CHAIN_DISAGREES' });
   });
 
   it('one of two is silent: E_CHAIN_UNREACHABLE, not the word of the other', async () => {
-    const made = await access([{}, always({ kind: 'reset' })], { timeoutMs: 700 });
+    const made = await access([{}, always({ kind: 'reset' })], { timeoutMs: 1_500 });
     await expect(made.account(account, { agreed: true })).rejects.toMatchObject({ code: 'E_CHAIN_UNREACHABLE', message: expect.stringContaining('two must agree') });
     expect((await made.account(account)).balanceNano).toBe(3n * TON);
   });

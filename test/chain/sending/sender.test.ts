@@ -199,7 +199,7 @@ describe('createSender: send', () => {
 
   it('stops at a damaged record instead of guessing', async () => {
     const { sender, folder } = await start();
-    await sender().send(intent('a'), { timeoutMs: 100 }).catch(() => undefined);
+    await sender().send(intent('a'), { timeoutMs: 1_000 }).catch(() => undefined);
     const [file = ''] = readdirSync(folder);
     writeFileSync(join(folder, file), readFileSync(join(folder, file), 'utf8').replace('"pending"', '"pendinG"'));
     await expect(sender().send(intent('b'))).rejects.toMatchObject({ code: 'E_STATE', message: expect.stringContaining(file) });
@@ -223,9 +223,9 @@ describe('createSender: send', () => {
 
   it('says who holds the wallet when the wait for it ends', async () => {
     const { sender } = await start();
-    const first = sender().send(intent('a'), { timeoutMs: 600 });
+    const first = sender().send(intent('a'), { timeoutMs: 3_000 });
     first.catch(() => undefined);
-    await new Promise((resolve) => { setTimeout(resolve, 100); });
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
     await expect(sender({ lockTimeoutMs: 50 }).send(intent('b'))).rejects.toMatchObject({ code: 'E_WALLET_BUSY', exitCode: 4, message: expect.stringContaining(`process ${process.pid}`) });
     await expect(first).rejects.toMatchObject({ code: 'E_UNCONFIRMED' });
   });

@@ -66,7 +66,7 @@ describe('asking a service', () => {
     world.server.on(URLS.qe, answer);
     const start = performance.now();
     await expectCode(ask({ timeoutMs: 200 }), 'E_COLLATERAL', /no usable answer within 200 ms/);
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 
   it('nobody listens: an error with the reason', async () => {
