@@ -155,10 +155,15 @@ function requireUrl(text: string, hashKnown: boolean): URL {
   return url;
 }
 
+/** Before there was a connection. */
+const NOT_REACHED = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH']);
+
 function passing(url: string, error: unknown): PassingError {
   const reason = systemErrorCode(error) ?? (error instanceof Error ? error.message.slice(0, 100) : 'connection failed');
-  const late = /TIMEOUT/.test(reason);
-  return new PassingError(late ? 'E_TIMEOUT' : 'E_CLOSED', `${hostOf(url)} ${late ? 'has stalled' : 'broke the connection'} (${reason})`, { cause: error });
+  const host = hostOf(url);
+  if (NOT_REACHED.has(reason)) return new PassingError('E_UNREACHABLE', `cannot reach ${host} (${reason})`, { cause: error });
+  return /TIMEOUT/.test(reason)
+    ? new PassingError('E_TIMEOUT', `${host} has stalled (${reason})`, { cause: error }) : new PassingError('E_CLOSED', `${host} broke the connection (${reason})`, { cause: error });
 }
 
 function refused(url: URL, status: number, waitMs: number | undefined, withToken: boolean): Error {
