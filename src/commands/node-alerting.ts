@@ -9,10 +9,13 @@ import type { CocoonError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Settings } from '../core/settings.ts';
 import type { Monitor } from '../node/daemon/monitor.ts';
-import type { Webhook } from '../node/daemon/webhook.ts';
+import type { AlertRules } from '../node/daemon/alerts.ts';
+import type { Webhook, WebhookOptions } from '../node/daemon/webhook.ts';
 import type { Invocation } from './command.ts';
 
 const MAX_SECRET_BYTES = 4_096;
+
+type Receiver = Pick<WebhookOptions, 'url' | 'secret'>;
 
 export interface Alerting {
   settings(): Settings;
@@ -23,18 +26,22 @@ export interface Alerting {
 }
 
 /** Begins with `first`. Throws ConfigError where those settings cannot be used. */
-export async function openAlerting(first: Settings, invocation: Invocation, monitor: Monitor, log: Log): Promise<Alerting> {
+export async function openAlerting(first: Settings, invocation: Pick<Invocation, 'context'>, monitor: Pick<Monitor, 'onSample' | 'state'>, log: Log): Promise<Alerting> {
   const { clock } = invocation.context;
   let settings = first;
+  let receiver: Receiver | null = null;
   let webhook: Webhook | null = null;
-  let judge = createAlerts({ offlineMs: 0, payoutMs: 0 });
+  const retired: Promise<void>[] = [];
+  const judge = createAlerts(() => rulesOf(settings));
   const configure = async (next: Settings): Promise<void> => {
-    const made = await openWebhook(next, invocation, log);
-    await webhook?.close();
-    webhook = made;
-    const rules = { offlineMs: next.durationMs('node.alert_offline'), payoutMs: next.durationMs('node.alert_payout') };
-    if (next === first || (['node.alert_offline', 'node.alert_payout'] as const).some((key) => next.text(key) !== settings.text(key))) judge = createAlerts(rules);
+    rulesOf(next);
+    const now = await receiverOf(next);
     settings = next;
+    // What waits to be told goes on waiting where nothing has changed for it.
+    if (now?.url.href === receiver?.url.href && now?.secret === receiver?.secret) return;
+    if (webhook !== null) retired.push(webhook.close());
+    receiver = now;
+    webhook = now === null ? null : createWebhook({ ...now, clock, log });
   };
   await configure(first);
   monitor.onSample((state) => {
@@ -45,15 +52,19 @@ export async function openAlerting(first: Settings, invocation: Invocation, moni
   });
   return {
     settings: () => settings, configure,
-    tellStopped: (error) => webhook?.tell({ kind: 'stopped', state: 'raised', sinceMs: clock.now(), message: `the node has ended: ${error.message}` }, monitor.state()),
-    close: async () => webhook?.close(),
+    tellStopped: (error) => webhook?.tell({ kind: 'stopped', about: '', state: 'raised', sinceMs: clock.now(), message: `the node has ended: ${error.message}` }, monitor.state()),
+    close: async () => {
+      await Promise.all([...retired, webhook?.close()]);
+    },
   };
 }
 
-async function openWebhook(settings: Settings, { context: { clock } }: Invocation, log: Log): Promise<Webhook | null> {
+const rulesOf = (settings: Settings): AlertRules => ({ offlineMs: settings.durationMs('node.alert_offline'), payoutMs: settings.durationMs('node.alert_payout') });
+
+async function receiverOf(settings: Settings): Promise<Receiver | null> {
   const [url, file] = [settings.text('node.alert_webhook'), settings.text('node.alert_secret')];
   if (url === undefined) return null;
   const secret = file === undefined ? null : Buffer.from(await readBounded(resolve(settings.home, file), MAX_SECRET_BYTES, { private: true })).toString('utf8').trim();
   if (secret === '') throw new ConfigError('E_CONFIG', 'the secret of node.alert_secret is empty');
-  return createWebhook({ url: webhookUrl(url), secret, clock, log });
+  return { url: webhookUrl(url), secret };
 }

@@ -27,6 +27,7 @@ import type { SettingKey, Settings } from '../core/settings.ts';
 import type { Meter } from '../node/daemon/meter.ts';
 import type { Reloaded } from '../node/daemon/control.ts';
 import type { Engine } from '../node/engine.ts';
+import type { NodeSealing } from '../node/sealed-keys.ts';
 import type { RunningNode } from '../node/node.ts';
 import type { OwnIdentity } from './attestation.ts';
 import type { Invocation } from './command.ts';
@@ -47,7 +48,7 @@ export interface NodeDaemon {
   readonly draining: boolean;
   capacity(engine: Engine): number;
   /** Serves control, metrics and alerts. Throws ConfigError for settings that cannot be used. */
-  serve(parts: { readonly node: RunningNode; readonly engine: Engine; readonly identity: OwnIdentity; readonly money: NodeMoney | null }): Promise<ServedDaemon>;
+  serve(parts: { readonly node: RunningNode; readonly engine: Engine; readonly identity: OwnIdentity; readonly sealing: Pick<NodeSealing, 'keys'>; readonly money: NodeMoney | null }): Promise<ServedDaemon>;
   /** After the node has ended: writes down what it earned last. */
   close(): Promise<void>;
 }
@@ -73,7 +74,7 @@ export async function openNodeDaemon(invocation: Invocation, network: JoinedNetw
   return {
     meter, price: terms.price, draining: kept.drainedSinceMs !== null, capacity,
     close: () => journal.close(),
-    async serve({ node, engine, identity, money }) {
+    async serve({ node, engine, identity, sealing, money }) {
       const opened: (() => unknown)[] = [];
       const close = async (): Promise<void> => {
         for (const part of opened.splice(0).reverse()) await part();
@@ -90,7 +91,7 @@ export async function openNodeDaemon(invocation: Invocation, network: JoinedNetw
         const drawn = historyFile(recordPath(invocation, 'node'));
         const monitor = createMonitor({
           version: invocation.context.version, pid: ownProcess().pid, network: settings.text('network') ?? 'local', model: model.fullName, node, engine: () => engine.info(), meter,
-          terms: () => ({ price: inForce.price, capacity: capacity(engine) }), identity, kept, isDraining: () => inForce.draining, money: moneyWatch, gpus, clock,
+          terms: () => ({ price: inForce.price, capacity: capacity(engine) }), identity, sealing: () => sealing.keys(), kept, isDraining: () => inForce.draining, money: moneyWatch, gpus, clock,
           listing: () => listingOf(network, identity, model), earlier: await readHistory(drawn),
         });
         opened.push(() => monitor.close());

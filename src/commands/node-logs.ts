@@ -1,4 +1,5 @@
 // `cocoon node logs`: the log of the node on this machine, also of one that has ended. It holds no prompts and no answers.
+import { abortError } from '../core/deadline.ts';
 import { NotFoundError, UsageError } from '../core/errors.ts';
 import { pathExists } from '../core/files.ts';
 import { followLog, readLog } from '../core/log-read.ts';
@@ -41,6 +42,7 @@ export async function showLogs(invocation: Invocation, role: LocalRole): Promise
   for (const line of lines) await show(line);
   if (options['follow'] !== true) return;
   for await (const line of followLog(log, end, context.signal)) await show(line);
+  throw abortError(context.signal);
 }
 
 function sinceOf(text: string, nowMs: number): number {

@@ -1,4 +1,5 @@
 // `cocoon node start`: loads a model and serves it through the network's proxies until it is stopped.
+import { toHex } from '../core/bytes.ts';
 import { startNode } from '../node/node.ts';
 import { unpaidAccounts } from '../node/unpaid-accounts.ts';
 import { declareDaemon, runDaemon } from './daemon.ts';
@@ -97,7 +98,7 @@ async function serve(
     accounts: money?.accounts ?? unpaidAccounts(identity.publicKey), isTest: network.isTest, clock, log,
   });
   opened.push(() => node.close()); // and the engine, which is the node's
-  const control = await daemon.serve({ node, engine, identity, money });
+  const control = await daemon.serve({ node, engine, identity, sealing: sealing.sealing, money });
   opened.push(() => control.close());
   const stop = (): void => { void node.close().catch(() => {}); }; // the wait for `ready` below tells
   signal.addEventListener('abort', stop, { once: true });
@@ -110,7 +111,7 @@ async function serve(
   return {
     facts: {
       model: served.fullName, ...engineFacts(engine),
-      proxies: [...node.states().keys()].join(','), evidence: identity.evidence, ...money?.facts,
+      proxies: [...node.states().keys()].join(','), evidence: identity.evidence, receiptKey: toHex(sealing.sealing.keys().receiptKey), ...money?.facts,
     },
     ended: control.ended,
     watch: (changed) => node.watch(changed),

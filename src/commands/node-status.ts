@@ -1,5 +1,6 @@
 // `cocoon node status`: how the node that runs here is: what it does, its proxies and their evidence, its engine, its money. Exit
 // 11 unless it serves or was told not to.
+import { abortError } from '../core/deadline.ts';
 import { DaemonError } from '../core/errors.ts';
 import { sleep } from '../core/retry.ts';
 import { isHealthy, NodeState } from '../node/daemon/state.ts';
@@ -37,6 +38,7 @@ export async function run(invocation: Invocation): Promise<void> {
     await out.text(`${context.stdout.isTTY ? CLEAR : ''}${await renderNodeState(state)}${context.stdout.isTTY ? '' : '\n'}`);
     await sleep(everyMs, context.signal).catch(() => undefined);
   }
+  throw abortError(context.signal);
 }
 
 /** Throws DaemonError `E_NOT_RUNNING` where no node runs, or one that cannot be asked yet. */

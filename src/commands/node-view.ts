@@ -1,5 +1,6 @@
 // The state document of a node for people: a line of what matters, then proxies, engine, GPUs and money as tables.
 import { formatTon } from '../core/units.ts';
+import { printable } from './output.ts';
 import { renderTable } from './table-view.ts';
 import type { MoneyState, NodeState } from '../node/daemon/state.ts';
 
@@ -31,6 +32,7 @@ export async function renderNodeState(state: NodeState): Promise<string> {
     `tokens    ${rate(tokens.perSecond.s10)}/s now, ${rate(tokens.perSecond.m1)}/s in a minute, ${rate(tokens.perSecond.h1)}/s in an hour${first === null ? '' : `; first token ${Math.round(first.median)} ms (95 %: ${Math.round(first.p95)} ms)`}`,
     `engine    ${engine.backend}, ${engine.gpuLayers} of ${engine.totalLayers} layers on GPUs${engine.devices.length === 0 ? '' : ` (${engine.devices.join(', ')})`}, ${engine.threads} threads, ${engine.sequences} × ${engine.contextSize} tokens`,
     `evidence  ${attestation.evidence}, image ${attestation.imageHash ?? 'none'}: ${attestation.image}, model: ${attestation.model}; certificate for ${duration(attestation.certificateEndsMs - state.nowMs)}`,
+    ...(state.sealing === null ? [] : [`receipts  signed by ${state.sealing.receiptKey}; requests are sealed to record ${state.sealing.keyId}, for ${duration(state.sealing.recordEndsMs - state.nowMs)}`]),
     ...gpus.map((gpu) => `gpu ${gpu.index}     ${gpu.name}: ${gpu.utilizationPercent ?? '?'} %, ${gpu.memoryUsedMib ?? '?'} of ${gpu.memoryTotalMib ?? '?'} MiB, ${gpu.temperatureC ?? '?'} °C, ${gpu.powerW ?? '?'} W`),
     ...state.warnings.map((warning) => `warning   ${warning}`),
   ];
@@ -38,7 +40,8 @@ export async function renderNodeState(state: NodeState): Promise<string> {
     address, link, verified === null ? '-' : `${verified.evidence}, ${verified.checks} checks`, verified === null ? '-' : verified.leftMs === null ? 'ever' : duration(verified.leftMs),
     roundTripMs === null ? '-' : `${roundTripMs < 10 ? roundTripMs.toFixed(1) : Math.round(roundTripMs)} ms`, String(running), problem ?? '',
   ]));
-  return `${lines.join('\n')}\n\n${table}${money === null ? '' : `\n${await renderMoney(money, state.nowMs)}`}`;
+  // Warnings repeat what proxies have said.
+  return `${lines.map(printable).join('\n')}\n\n${table}${money === null ? '' : `\n${await renderMoney(money, state.nowMs)}`}`;
 }
 
 async function renderMoney({ owner, wallet, proxies, accruedNano, signedNano, claimedNano }: MoneyState, nowMs: number): Promise<string> {

@@ -61,9 +61,21 @@ export interface OpenedRun {
   readonly record: SignedKeyRecord;
 }
 
+/** What everybody may know of the keys: it stands in the record that proxies pass on and in every receipt. */
+export interface SealingKeys {
+  /** Ed25519 key that signs this node's receipts until it is started again, 32 bytes. */
+  readonly receiptKey: Uint8Array;
+  /** Of the record that new requests are sealed to, 16 bytes. */
+  readonly keyId: Uint8Array;
+  /** Unix seconds after which that record opens nothing. */
+  readonly notAfterS: number;
+}
+
 export interface NodeSealing {
   /** Signs receipts; named by every record. */
   readonly receiptSigner: Signer;
+  /** As of now. */
+  keys(): SealingKeys;
   /** Throws RemoteError: 651 upon which a client may seal anew, 621 for what must not be tried again. */
   open(run: SealedRun, hop: SealedHop): OpenedRun;
   /** Makes the keys known over a session, now and whenever they change, until it ends. */
@@ -121,6 +133,11 @@ class Sealing implements NodeSealing {
     this.receiptSigner = receiptSigner;
     this.#options = options;
     void this.#rotate();
+  }
+
+  keys(): SealingKeys {
+    const { keyId, notAfter } = this.#ring.current();
+    return { receiptKey: this.receiptSigner.publicKey, keyId, notAfterS: notAfter };
   }
 
   open(run: SealedRun, { proxyPublicKey, coefficient, price }: SealedHop): OpenedRun {

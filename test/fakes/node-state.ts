@@ -32,6 +32,7 @@ export function nodeState(change: NodeStateChange): NodeState {
     engine: { backend: 'cuda', devices: ['NVIDIA H100'], gpuLayers: 33, totalLayers: 33, contextSize: 8_192, sequences: 4, threads: 8, chat: true },
     gpus: [{ index: 0, name: 'NVIDIA H100', utilizationPercent: 50, memoryUsedMib: 40_000, memoryTotalMib: 81_559, temperatureC: 60, powerW: null }], gpuProblem: null,
     attestation: { evidence: 'tdx', imageHash: HEX, tlsPublicKey: HEX, certificateEndsMs: change.certificateEndsMs ?? nowMs + DAY_MS, image: change.image ?? 'listed', model: change.model ?? 'listed' },
+    sealing: { receiptKey: HEX, keyId: 'cd'.repeat(16), recordEndsMs: nowMs + 1_800_000 },
     proxies: [{
       address: '127.0.0.1:1', link: connected ? 'ready' : 'waiting', problem: connected ? null : 'it closed the connection',
       verified: connected ? { evidence: 'tdx', imageHash: HEX, checks: 31, freshness: 'evidence made for this connection', leftMs: 3_000_000 } : null,

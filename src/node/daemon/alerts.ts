@@ -1,5 +1,5 @@
 // What the operator is woken for: conditions on the state document that hold for long enough, each told once when it begins and
-// once when it is over. Knows nothing of how it is told (webhook.ts).
+// once when it is over, each proxy by itself. Knows nothing of how it is told (webhook.ts).
 import { formatTon } from '../../core/units.ts';
 import { CERTIFICATE_LOW_MS } from './monitor.ts';
 import type { NodeState } from './state.ts';
@@ -8,7 +8,10 @@ export type AlertKind = 'offline' | 'attestation' | 'listing' | 'gas' | 'payout'
 
 export interface Alert {
   readonly kind: AlertKind;
+  /** Of what, where there may be several: `image`, `model`, or a proxy's address. Else empty. */
+  readonly about: string;
   readonly state: 'raised' | 'resolved';
+  /** Since when it is so, or over. */
   readonly sinceMs: number;
   /** One sentence for a person. */
   readonly message: string;
@@ -21,58 +24,72 @@ export interface AlertRules {
   readonly payoutMs: number;
 }
 
+/** What is wrong: of what, and the sentence. */
+type Trouble = readonly (readonly [about: string, message: string])[];
+
 interface Condition {
   readonly kind: AlertKind;
   readonly forMs: number;
-  /** The sentence while it holds, else null. */
-  holds(state: NodeState): string | null;
+  holds(state: NodeState): Trouble;
 }
 
+const one = (is: boolean, message: () => string, about = ''): Trouble => (is ? [[about, message()]] : []);
+
 const conditionsOf = ({ offlineMs, payoutMs }: AlertRules): readonly Condition[] => [
-  { kind: 'offline', forMs: offlineMs, holds: ({ proxies }) => (proxies.some(({ link }) => link === 'ready') ? null : 'no proxy is connected') },
+  { kind: 'offline', forMs: offlineMs, holds: ({ proxies }) => one(!proxies.some(({ link }) => link === 'ready'), () => 'no proxy is connected') },
   {
     kind: 'attestation', forMs: 0,
     holds: ({ attestation, proxies, nowMs }) => {
       const leftMs = attestation.certificateEndsMs - nowMs;
-      if (leftMs < CERTIFICATE_LOW_MS) return `the evidence of this node could not be renewed; it is good for ${Math.max(0, Math.round(leftMs / 60_000))} more minutes`;
-      const refused = proxies.find(({ link }) => link === 'refused');
-      return refused === undefined ? null : `the evidence of proxy ${refused.address} was refused`;
+      return [
+        ...one(leftMs < CERTIFICATE_LOW_MS, () => `the evidence of this node could not be renewed; it is good for ${Math.max(0, Math.round(leftMs / 60_000))} more minutes`),
+        ...proxies.flatMap(({ address, link }) => one(link === 'refused', () => `the evidence of proxy ${address} was refused`, address)),
+      ];
     },
   },
   {
     kind: 'listing', forMs: 0,
-    holds: ({ attestation: { image, model } }) => (image === 'not listed' ? 'the root contract does not list this image any more' : model === 'not listed' ? 'the root contract does not list this model any more' : null),
+    holds: ({ attestation }) => (['image', 'model'] as const).flatMap((what) => one(attestation[what] === 'not listed', () => `the root contract does not list this ${what} any more`, what)),
   },
   {
     kind: 'gas', forMs: 0,
-    holds: ({ money }) => (money === null || money.wallet.balanceNano === null || BigInt(money.wallet.balanceNano) >= BigInt(money.wallet.neededNano)
-      ? null : `the hot wallet holds ${formatTon(BigInt(money.wallet.balanceNano))} TON, at least ${formatTon(BigInt(money.wallet.neededNano))} are needed for fees`),
+    holds: ({ money }) => {
+      if (money === null || money.wallet.balanceNano === null) return [];
+      const [balance, needed] = [BigInt(money.wallet.balanceNano), BigInt(money.wallet.neededNano)];
+      return one(balance < needed, () => `the hot wallet holds ${formatTon(balance)} TON, at least ${formatTon(needed)} are needed for fees`);
+    },
   },
   {
     kind: 'payout', forMs: 0,
-    holds: ({ money, nowMs }) => {
-      const late = money?.proxies.find(({ blocked, owedSinceMs }) => blocked || (owedSinceMs !== null && nowMs - owedSinceMs > payoutMs));
-      return late === undefined ? null : `proxy ${late.proxy} has signed nothing for ${late.owedSinceMs === null ? 'too long' : `${Math.round((nowMs - late.owedSinceMs) / 60_000)} minutes`} of what it owes`;
-    },
+    holds: ({ money, nowMs }) => (money?.proxies ?? []).flatMap(({ proxy, blocked, owedSinceMs }) => one(
+      blocked || (owedSinceMs !== null && nowMs - owedSinceMs > payoutMs),
+      () => `proxy ${proxy} has signed nothing for ${owedSinceMs === null ? 'too long' : `${Math.round((nowMs - owedSinceMs) / 60_000)} minutes`} of what it owes`, proxy,
+    )),
   },
 ];
 
-/** Judges states in the order of their times; the alerts that each of them brings. */
-export function createAlerts(rules: AlertRules): (state: NodeState) => Alert[] {
-  const since = new Map<AlertKind, { readonly sinceMs: number; raised: boolean; message: string }>();
-  const conditions = conditionsOf(rules);
-  return (state) => conditions.flatMap(({ kind, forMs, holds }): Alert[] => {
-    const message = holds(state);
-    const known = since.get(kind);
-    if (message === null) {
-      since.delete(kind);
-      return known?.raised === true ? [{ kind, state: 'resolved', sinceMs: state.nowMs, message: `over: ${known.message}` }] : [];
-    }
-    const now = known ?? { sinceMs: state.nowMs, raised: false, message };
-    now.message = message;
-    since.set(kind, now);
-    if (now.raised || state.nowMs - now.sinceMs < forMs) return [];
-    now.raised = true;
-    return [{ kind, state: 'raised', sinceMs: now.sinceMs, message }];
+interface Known {
+  readonly sinceMs: number;
+  raised: boolean;
+  message: string;
+}
+
+/** Judges states in the order of their times, by the rules of that time; the alerts that each of them brings. */
+export function createAlerts(rules: () => AlertRules): (state: NodeState) => Alert[] {
+  const known = new Map<AlertKind, Map<string, Known>>();
+  return (state) => conditionsOf(rules()).flatMap(({ kind, forMs, holds }): Alert[] => {
+    const before = known.get(kind) ?? new Map<string, Known>();
+    const now = new Map(holds(state).map(([about, message]): [string, Known] => {
+      const { sinceMs, raised } = before.get(about) ?? { sinceMs: state.nowMs, raised: false };
+      return [about, { sinceMs, raised, message }];
+    }));
+    known.set(kind, now);
+    const over = [...before].flatMap(([about, { raised, message }]): Alert[] => (raised && !now.has(about) ? [{ kind, about, state: 'resolved', sinceMs: state.nowMs, message: `over: ${message}` }] : []));
+    const begun = [...now].flatMap(([about, trouble]): Alert[] => {
+      if (trouble.raised || state.nowMs - trouble.sinceMs < forMs) return [];
+      trouble.raised = true;
+      return [{ kind, about, state: 'raised', sinceMs: trouble.sinceMs, message: trouble.message }];
+    });
+    return [...over, ...begun];
   });
 }

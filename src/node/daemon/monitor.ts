@@ -8,6 +8,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { EvidenceKind } from '../../tee/peer.ts';
 import type { EngineInfo } from '../engine.ts';
 import type { ProxyConnection, RunningNode } from '../node.ts';
+import type { SealingKeys } from '../sealed-keys.ts';
 import type { GpuWatch } from './gpu.ts';
 import type { History } from './history.ts';
 import type { KeptState } from './kept.ts';
@@ -28,6 +29,8 @@ export interface MonitorParts {
   readonly meter: Pick<Meter, 'view'>;
   readonly terms: () => { readonly price: number; readonly capacity: number };
   readonly identity: { readonly evidence: EvidenceKind; readonly imageHash: Uint8Array | null; readonly publicKey: Uint8Array; current(): { readonly certificateDer: Uint8Array } };
+  /** Of the keys for sealed requests, as they are now. */
+  readonly sealing: () => SealingKeys;
   /** What the root contract says of this image and model now. */
   readonly listing: () => { readonly image: Listed; readonly model: Listed };
   readonly kept: Pick<KeptState, 'drainedSinceMs'>;
@@ -79,6 +82,7 @@ export function createMonitor(parts: MonitorParts): Monitor {
     const { price, capacity } = parts.terms();
     const { gpus, problem } = parts.gpus.current();
     const { identity } = parts;
+    const { receiptKey, keyId, notAfterS } = parts.sealing();
     const without: Omit<NodeState, 'warnings'> = {
       schema: 'cocoon.node-state/1', state: phaseOf(parts.isDraining(), isConnected, wasServing, active), drainedSinceMs: parts.kept.drainedSinceMs,
       version: parts.version, pid: parts.pid, nowMs, startedMs, uptimeMs: Math.max(0, nowMs - startedMs), network: parts.network, model: parts.model,
@@ -91,6 +95,7 @@ export function createMonitor(parts: MonitorParts): Monitor {
         evidence: identity.evidence, imageHash: identity.imageHash === null ? null : toHex(identity.imageHash), tlsPublicKey: toHex(identity.publicKey),
         certificateEndsMs: Date.parse(new X509Certificate(identity.current().certificateDer).validTo), ...parts.listing(),
       },
+      sealing: { receiptKey: toHex(receiptKey), keyId: toHex(keyId), recordEndsMs: notAfterS * 1000 },
       proxies, money: parts.money?.current() ?? null,
     };
     return { ...without, warnings: warningsOf(without) };

@@ -99,6 +99,11 @@ export const NodeState = z.object({
     image: z.enum(['listed', 'not listed', 'unknown']),
     model: z.enum(['listed', 'not listed', 'unknown']),
   }),
+  /**
+   * Public keys, hexadecimal, to compare with what a client sees: the key that signs this node's receipts until it is started again,
+   * and the id of the record that requests are sealed to now. Null from a node of an older version, which says nothing of it.
+   */
+  sealing: z.object({ receiptKey: text, keyId: text, recordEndsMs: ms }).nullable().default(null),
   proxies: z.array(ProxyState).max(1_000),
   /** Null where nobody is paid. */
   money: z.object({

@@ -177,7 +177,7 @@ describe('watchMoney', () => {
 });
 
 describe('createAlerts', () => {
-  const rules = { offlineMs: 60_000, payoutMs: 3_600_000 };
+  const rules = () => ({ offlineMs: 60_000, payoutMs: 3_600_000 });
 
   it('offline: told when it has lasted, once, and once when it is over', () => {
     const judge = createAlerts(rules);
@@ -196,7 +196,7 @@ describe('createAlerts', () => {
 });
 
 describe('createWebhook', () => {
-  const alert = { kind: 'gas', state: 'raised', sinceMs: 1, message: 'the hot wallet is empty' } as const;
+  const alert = { kind: 'gas', about: '', state: 'raised', sinceMs: 1, message: 'the hot wallet is empty' } as const;
   const receiver = async (answers: number[]) => {
     const got: { body: string; signed: string | undefined }[] = [];
     const server = createServer((request, response) => {
