@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isAlive, readDaemonRecord, removeDaemonRecord, writeDaemonRecord } from '../../src/core/daemon-record.ts';
-import { isRunning, ownProcess } from '../../src/core/process-identity.ts';
+import { isRunning, ownProcess, startOf } from '../../src/core/process-identity.ts';
 
 const hasProc = existsSync('/proc/self/stat');
 let folder = '';
@@ -48,12 +48,20 @@ describe('isRunning', () => {
     expect(isRunning({ pid: 2 ** 22 + 1, start: '0' })).toBe(false);
   });
 
+  (existsSync('/proc/sys/kernel/random/boot_id') ? it : it.skip)('the same number at the same time after another boot is another process', () => {
+    const { pid, start } = ownProcess();
+    const ticks = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[19] ?? '';
+    expect([start.startsWith(ticks), start.length]).toEqual([true, ticks.length + 9]);
+    const boot = start.slice(ticks.length);
+    expect(isRunning({ pid, start: `${ticks}${boot === '123456789' ? '987654321' : '123456789'}` })).toBe(false);
+  });
+
   (hasProc ? it : it.skip)(`a process is gone when it is killed, and a zombie is gone too${hasProc ? '' : ' (skipped: no /proc)'}`, async () => {
     // The shell replaces itself by a program that never asks how its child ended: the child becomes a zombie.
     const parent = spawn('sh', ['-c', 'sleep 0.05 & echo $!; exec sleep 30'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = await once(parent.stdout, 'data') as [Buffer];
     const pid = Number(line.toString());
-    const start = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[19] ?? '';
+    const start = startOf(pid);
     expect(isRunning({ pid, start })).toBe(true);
     const end = performance.now() + 3_000;
     while (!/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1')) && performance.now() < end) await new Promise((resolve) => { setTimeout(resolve, 10); });
