@@ -199,6 +199,14 @@ describe('rimDocument, ocspDocument', () => {
     expect(() => rimDocument(id)).toThrow(RangeError);
   });
 
+  it('rimDocument: the time for a manifest of white space grows no faster than its text', () => {
+    const answer = (rim: string) => ({ status: 200, headers: new Map<string, string>(), body: Buffer.from(JSON.stringify({ id: DRIVER, rim })) });
+    const startedMs = performance.now();
+    expect(() => rimDocument(DRIVER).decode(answer(`A${' '.repeat(100_000)}!`))).toThrow(/no manifest in base64/);
+    expect(performance.now() - startedMs).toBeLessThan(5_000); // with time that grows with the square it was nineteen seconds
+    expect(rimDocument(DRIVER).decode(answer(`${Buffer.from('<x/>').toString('base64')}\r\n`))).toEqual({ rim: '<x/>' });
+  });
+
   it('ocspRequest: names the certificate as `openssl ocsp -sha384` does, and carries the nonce of RFC 8954', () => {
     const [leaf, root] = certificatesOfPem(CASE.collateral.tcb_info_issuer_chain, 'chain', 2).map((der) => parseX509(der));
     if (leaf === undefined || root === undefined) throw new TypeError('no chain');
