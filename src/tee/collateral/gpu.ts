@@ -3,7 +3,7 @@
 // Refuses chains that are too short to ask about.
 import { malformed } from '../refusal.ts';
 import type { NvidiaDevice } from '../nvidia/bundle.ts';
-import { gpuClaimsOf, switchClaimsOf } from '../nvidia/opaque.ts';
+import { gpuClaimsOf, paddedText, switchClaimsOf } from '../nvidia/opaque.ts';
 import { parseSpdm } from '../nvidia/parse-spdm.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { field } from './document.ts';
@@ -34,7 +34,7 @@ export function rimIdsOf({ architecture, evidence }: DeviceQuestion): string[] {
   const { project, projectSku, chipSku, vbiosVersion, driverVersion } = gpuClaimsOf(opaque);
   const vbios = `NV_GPU_VBIOS_${project}_${projectSku}_${chipSku}_${plain(vbiosVersion)}`.toUpperCase();
   if (architecture === 'HOPPER') return [vbios, `NV_GPU_DRIVER_GH100_${driverVersion}`];
-  const chip = Buffer.from(opaque.get(CHIP_INFO) ?? new Uint8Array(0)).toString('latin1').replace(/\0+$/, '') || FIRST_BLACKWELL;
+  const chip = paddedText(opaque.get(CHIP_INFO) ?? new Uint8Array(0)) || FIRST_BLACKWELL;
   if (!/^[A-Z0-9]{1,16}$/.test(chip)) throw malformed(`the chip name of the GPU is ${JSON.stringify(chip.slice(0, 32))}, expected letters and digits`);
   return [vbios, `NV_GPU_CC_DRIVER_${chip}_${driverVersion}`];
 }

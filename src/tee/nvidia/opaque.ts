@@ -107,9 +107,15 @@ function required(fields: OpaqueFields, type: number, what: string): Uint8Array 
   return value;
 }
 
+/** Latin-1 text without the zero bytes behind it. */
+export function paddedText(bytes: Uint8Array): string {
+  const last = bytes.findLastIndex((byte) => byte !== 0);
+  return Buffer.from(bytes.subarray(0, last + 1)).toString('latin1');
+}
+
 /** ASCII text, padded with zero bytes. */
 function text(fields: OpaqueFields, type: number, what: string, form: RegExp): string {
-  const value = Buffer.from(required(fields, type, what)).toString('latin1').replace(/\0+$/, '');
+  const value = paddedText(required(fields, type, what));
   if (!form.test(value)) throw malformed(`the ${what} of the device is ${JSON.stringify(value.slice(0, 32))}, expected text of the form ${form.source}`);
   return value;
 }

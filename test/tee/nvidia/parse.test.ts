@@ -6,6 +6,7 @@ import { parseNvidiaBundle } from '../../../src/tee/nvidia/bundle.ts';
 import { canonicalise } from '../../../src/tee/nvidia/c14n.ts';
 import { CertificatePool } from '../../../src/tee/nvidia/certificate-pool.ts';
 import { judgeNvidia } from '../../../src/tee/nvidia/judge.ts';
+import { gpuClaimsOf, paddedText } from '../../../src/tee/nvidia/opaque.ts';
 import { parseOcsp } from '../../../src/tee/nvidia/parse-ocsp.ts';
 import { parseRim } from '../../../src/tee/nvidia/parse-rim.ts';
 import { parseSpdm } from '../../../src/tee/nvidia/parse-spdm.ts';
@@ -53,6 +54,15 @@ describe('parseSpdm', () => {
     const head = evidence.subarray(0, 45 + 3520 + 32);
     expectRefusal(() => parseSpdm(Buffer.concat([head, Uint8Array.of(twice.length, 0), twice, new Uint8Array(96)])), 'E_EVIDENCE_MALFORMED', /twice/);
     expectRefusal(() => parseSpdm(Buffer.concat([head, Uint8Array.of(3, 0), twice.subarray(0, 3), new Uint8Array(96)])), 'E_EVIDENCE_MALFORMED', /opaque/);
+  });
+
+  it('gpuClaimsOf: the time for a text of zero bytes grows no faster than the text', () => {
+    const zeros = Buffer.concat([new Uint8Array(60_000), Buffer.from('x')]);
+    const startedMs = performance.now();
+    expectRefusal(() => gpuClaimsOf(new Map([[6, new Uint8Array(8)], [3, zeros]])), 'E_EVIDENCE_MALFORMED', /driver version/);
+    expect(performance.now() - startedMs).toBeLessThan(5_000); // with time that grows with the square it was nine seconds
+    expect(paddedText(Buffer.from('580.10\0\0'))).toBe('580.10');
+    expect(paddedText(new Uint8Array(3))).toBe('');
   });
 
   it('parseSpdm: neither parses nor verifies with a bit of any byte changed', () => {
