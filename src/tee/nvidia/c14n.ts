@@ -34,14 +34,16 @@ function render(element: XmlElement, kind: Canonicalisation, omitted: XmlElement
 
 /** Writes the declarations that are new here. Returns all that are in force below. */
 function declare(element: XmlElement, kind: Canonicalisation, rendered: XmlScope, out: string[]): XmlScope {
-  let declared = rendered;
+  // Copied once for all of an element's: each may stand in a hundred elements that repeat a thousand of them.
+  let declared: Map<string, string> | null = null;
   for (const prefix of prefixesOf(element, kind)) {
     const uri = element.scope.get(prefix) ?? '';
-    if ((declared.get(prefix) ?? '') === uri) continue;
-    declared = new Map([...declared, [prefix, uri]]);
+    if ((rendered.get(prefix) ?? '') === uri) continue;
+    declared ??= new Map(rendered);
+    declared.set(prefix, uri);
     out.push(prefix === '' ? ' xmlns="' : ` xmlns:${prefix}="`, escapeValue(uri), '"');
   }
-  return declared;
+  return declared ?? rendered;
 }
 
 /** Sorted, the default one first. Exclusive canonicalisation writes only those that the element or its attributes use. */
