@@ -4,7 +4,7 @@
 // Continues only at nodes that say they go on behind an assistant's last message, and only answers that are nothing but text.
 import { abortError } from '../core/deadline.ts';
 import { asCocoonError, EngineError, NetworkError } from '../core/errors.ts';
-import { DONE, sseBytes, sseEvent } from '../openai/sse.ts';
+import { countsComment, DONE, sseBytes, sseEvent } from '../openai/sse.ts';
 import { toUsage } from '../openai/usage.ts';
 import { isEnd } from './answer-body.ts';
 import { readChunks } from './chunk-stream.ts';
@@ -45,9 +45,9 @@ export interface ContinuedAnswer {
 export const CONTINUES_HEADER = 'x-cocoon-continues';
 const MAX_CONTINUATIONS = 8;
 
-/** `first`: the beginning of a streamed answer to `request`. `resume` null: only its end is watched. */
-export function continuedAnswer(forwarder: Forwarder, first: ForwardedAnswer, request: ForwardRequest, resume: Resume | null): ContinuedAnswer {
-  const body = new ContinuedBody(forwarder, first, request, resume);
+/** `first`: the beginning of a streamed answer to `request`. `resume` null: only its end is watched. `counts`: what is counted so far is passed on too. */
+export function continuedAnswer(forwarder: Forwarder, first: ForwardedAnswer, request: ForwardRequest, resume: Resume | null, counts = false): ContinuedAnswer {
+  const body = new ContinuedBody(forwarder, first, request, resume, counts);
   return { first, body, continued: body.continued };
 }
 
@@ -56,6 +56,7 @@ class ContinuedBody implements AnswerBody {
   readonly #forwarder: Forwarder;
   readonly #request: ForwardRequest;
   readonly #resume: Resume | null;
+  readonly #counts: boolean;
   readonly #endsAt: number;
   #current: ForwardedAnswer;
   #chunks: ChunkStream = readChunks();
@@ -74,7 +75,8 @@ class ContinuedBody implements AnswerBody {
   /** The next chunk is the first one of another node. */
   #joining = false;
 
-  constructor(forwarder: Forwarder, first: ForwardedAnswer, request: ForwardRequest, resume: Resume | null) {
+  constructor(forwarder: Forwarder, first: ForwardedAnswer, request: ForwardRequest, resume: Resume | null, counts: boolean) {
+    this.#counts = counts;
     this.#forwarder = forwarder;
     this.#current = first;
     this.#request = request;
@@ -111,6 +113,7 @@ class ContinuedBody implements AnswerBody {
       }
       if (piece.kind === 'counts') {
         this.#usage = piece.usage;
+        if (this.#counts) out += countsComment(this.#sum(piece.usage));
         continue;
       }
       const event = piece.kind === 'done' ? sseEvent(DONE) : this.#chunk(piece);

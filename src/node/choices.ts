@@ -30,6 +30,7 @@ export const addUsage = (a: EngineUsage, b: EngineUsage): EngineUsage => ({
   promptTokens: Math.max(a.promptTokens, b.promptTokens),
   cachedTokens: Math.min(a.cachedTokens, b.cachedTokens),
   completionTokens: a.completionTokens + b.completionTokens,
+  reasoningTokens: (a.reasoningTokens ?? 0) + (b.reasoningTokens ?? 0),
 });
 
 async function* numbered(events: AsyncIterable<EngineEvent>, index: number): AsyncGenerator<ChoiceEvent, void, void> {

@@ -30,6 +30,8 @@ export interface EngineInfo {
 }
 
 export interface EngineFeatures {
+  /** Why neither chats nor text can be answered; null when they can. */
+  readonly noText: string | null;
   /** Why tools cannot be used with this model; null when they can. */
   readonly noTools: string | null;
   /** Answers of a form: `json_object`, `json_schema` and grammars. */
@@ -46,7 +48,8 @@ export interface EngineToolCall {
 
 export type EngineMessage =
   | { readonly role: 'system' | 'user'; readonly content: string }
-  | { readonly role: 'assistant'; readonly content: string; readonly toolCalls?: readonly EngineToolCall[] }
+  /** `reasoning`: what the model thought before it, for templates that show it. */
+  | { readonly role: 'assistant'; readonly content: string; readonly reasoning?: string; readonly toolCalls?: readonly EngineToolCall[] }
   /** What a tool that the message before asked for has answered. */
   | { readonly role: 'tool'; readonly content: string; readonly name?: string };
 
@@ -116,6 +119,8 @@ export interface EngineUsage {
   readonly cachedTokens: number;
   /** Tokens generated, without the one that ends the answer. */
   readonly completionTokens: number;
+  /** Those of them that are reasoning, where the engine tells them apart. Default 0. */
+  readonly reasoningTokens?: number;
 }
 
 /** `stop`: the model ended its answer, or a stop string came. `length`: maxTokens or the context is used up. `cancelled`: the signal. */
@@ -140,6 +145,8 @@ export type EngineEvent =
    * `usage`: what was counted by now, where the engine says.
    */
   | { readonly type: 'text'; readonly text: string; readonly logprobs?: readonly EngineLogprob[]; readonly usage?: EngineUsage }
+  /** A piece of what the model thinks before it answers, from engines that tell it apart from the answer. */
+  | { readonly type: 'reasoning'; readonly text: string; readonly usage?: EngineUsage }
   /** One call of a tool, whole. */
   | { readonly type: 'call'; readonly call: EngineToolCall }
   | { readonly type: 'finish'; readonly reason: EngineFinishReason; readonly usage: EngineUsage };
@@ -153,7 +160,7 @@ export interface EngineEmbeddings {
 export interface Engine {
   info(): EngineInfo;
   /**
-   * Answers one request: any number of `text` events (pieces are joined when the reader is slow), then exactly one `finish`.
+   * Answers one request: any number of `text`, `reasoning` and `call` events (pieces are joined when the reader is slow), then exactly one `finish`.
    * Throws ContextLengthError, ApiError for a prompt that the model cannot take, EngineError E_ENGINE_BUSY when the queue is
    * full, EngineError E_ENGINE when the engine fails (EngineStoppedError where it had counted something by then).
    * Aborting the signal, or leaving the loop, frees the sequence at once, also while nobody reads.

@@ -95,7 +95,7 @@ export async function handleHttpRequest(
   } catch (thrown) {
     left.abort(ENDED);
     const usage = await choices?.counts(COUNT_WAIT_MS) ?? null;
-    if (answer.delivered && usage !== null) await respond.cut?.({ ...usage, reasoningTokens: 0 });
+    if (answer.delivered && usage !== null) await respond.cut?.(countsOf(usage));
     if (signal.aborted) throw new NetworkError('E_CLOSED', 'request was cancelled before its answer was complete', { cause: thrown });
     if (answer.begun) throw asCocoonError(thrown);
     await refuse(answer, toApiError(thrown));
@@ -104,6 +104,8 @@ export async function handleHttpRequest(
     left.abort(ENDED);
   }
 }
+
+const countsOf = (usage: EngineUsage): UsageCounts => ({ ...usage, reasoningTokens: usage.reasoningTokens ?? 0 });
 
 /** A client that may have to take the answer to another node asks what was counted so far; readers of events do not see it. */
 const wantsCounts = ({ headers }: HttpRequest): boolean => headers.some(({ name, value }) => name.toLowerCase() === COUNTS_HEADER && value === '1');
@@ -119,9 +121,10 @@ async function stream(answer: HttpResponder, writer: AnswerWriter, events: Async
     // The head waits for the first event: what fails before it is still answered with an error status.
     if (!begun) await answer.head(200, reasonPhrase(200), STREAM_HEADERS);
     begun = true;
-    if (event.type === 'text') {
-      unsent += sseEvent(writer.text(index, event.text, event.logprobs));
-      if (counted && requests.length === 1 && event.usage !== undefined) unsent += countsComment({ ...event.usage, reasoningTokens: 0 });
+    if (event.type === 'text' || event.type === 'reasoning') {
+      const chunk = event.type === 'text' ? writer.text(index, event.text, event.logprobs) : writer.reasoning(index, event.text);
+      if (chunk !== '') unsent += sseEvent(chunk);
+      if (counted && requests.length === 1 && event.usage !== undefined) unsent += countsComment(countsOf(event.usage));
     } else if (event.type === 'call') {
       const chunk = writer.call(index, calls[index] ?? 0, event.call);
       calls[index] = (calls[index] ?? 0) + 1;
@@ -131,7 +134,7 @@ async function stream(answer: HttpResponder, writer: AnswerWriter, events: Async
       usage = usage === null ? event.usage : addUsage(usage, event.usage);
       running -= 1;
       if (running === 0) {
-        const counts = { ...usage, reasoningTokens: 0 };
+        const counts = countsOf(usage);
         await answer.end(counts, sseBytes(unsent + (sampling.includeUsage ? sseEvent(writer.usage(counts)) : '') + sseEvent(DONE)));
         return;
       }
@@ -148,7 +151,7 @@ function opening(writer: AnswerWriter, index: number, prelude: string): string {
 }
 
 async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncIterable<ChoiceEvent>, { requests, sampling, prelude }: CompletionJob): Promise<void> {
-  const answers = requests.map(() => ({ pieces: [prelude], calls: [] as AnswerCall[], logprobs: [] as AnswerLogprob[], reason: null as FinishReason | null }));
+  const answers = requests.map(() => ({ pieces: [prelude], reasoning: [] as string[], calls: [] as AnswerCall[], logprobs: [] as AnswerLogprob[], reason: null as FinishReason | null }));
   let usage: EngineUsage | null = null;
   for await (const { index, event } of events) {
     const own = answers[index];
@@ -156,6 +159,8 @@ async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncI
     if (event.type === 'text') {
       own.pieces.push(event.text);
       own.logprobs.push(...(event.logprobs ?? []));
+    } else if (event.type === 'reasoning') {
+      own.reasoning.push(event.text);
     } else if (event.type === 'call') {
       own.calls.push(event.call);
     } else {
@@ -163,10 +168,10 @@ async function whole(answer: HttpResponder, writer: AnswerWriter, events: AsyncI
       usage = usage === null ? event.usage : addUsage(usage, event.usage);
     }
   }
-  const choices = answers.flatMap(({ pieces, calls, logprobs, reason }) =>
-    (reason === null ? [] : [{ text: pieces.join(''), calls, logprobs: sampling.logprobs === undefined ? null : logprobs, reason }]));
+  const choices = answers.flatMap(({ pieces, reasoning, calls, logprobs, reason }) =>
+    (reason === null ? [] : [{ text: pieces.join(''), reasoning: reasoning.join(''), calls, logprobs: sampling.logprobs === undefined ? null : logprobs, reason }]));
   if (usage === null || choices.length < answers.length) throw new EngineError('E_ENGINE', 'engine ended its answer without saying why');
-  const counts = { ...usage, reasoningTokens: 0 };
+  const counts = countsOf(usage);
   const document = sseBytes(writer.whole(choices, counts));
   await answer.head(200, reasonPhrase(200), JSON_HEADERS);
   await answer.end(counts, document);

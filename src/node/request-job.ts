@@ -59,6 +59,7 @@ export function readJob({ method, url, payload }: JobRequest, info: EngineInfo, 
 
 function chatJob(payload: Uint8Array, features: EngineFeatures): Job {
   const chat = parseChatRequest(payload);
+  refuseUnless(features.noText === null, 'messages', features.noText ?? '');
   const { messages, template, tools, form } = chat;
   if (tools !== null) refuseUnless(features.noTools === null, 'tools', features.noTools ?? '');
   refuseUnless(form === undefined || features.forms, 'response_format', 'the engine cannot hold an answer to a form');
@@ -69,6 +70,7 @@ function chatJob(payload: Uint8Array, features: EngineFeatures): Job {
 
 function textJob(payload: Uint8Array, features: EngineFeatures): Job {
   const text = parseTextRequest(payload);
+  refuseUnless(features.noText === null, 'prompt', features.noText ?? '');
   refuseUnless(text.logprobs === undefined || features.logprobs, 'logprobs', 'the engine has no probabilities of tokens');
   refuseUnless(text.logprobs === undefined || !text.echo, 'logprobs', 'not together with echo');
   return {

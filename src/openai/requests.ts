@@ -7,7 +7,7 @@ import { parseBody } from './shape.ts';
 
 export type ChatMessage =
   | { readonly role: 'system' | 'user'; readonly content: string }
-  | { readonly role: 'assistant'; readonly content: string; readonly toolCalls?: readonly { readonly name: string; readonly arguments: string }[] }
+  | { readonly role: 'assistant'; readonly content: string; readonly reasoning?: string; readonly toolCalls?: readonly { readonly name: string; readonly arguments: string }[] }
   | { readonly role: 'tool'; readonly content: string; readonly name?: string };
 
 export interface ChatTools {
@@ -118,8 +118,8 @@ const chatSchema = z.strictObject({
   ...shared,
   messages: z.array(z.discriminatedUnion('role', [
     z.strictObject({ role: z.enum(['system', 'developer', 'user']), content, name: hint }),
-    // an answer of ours can be sent back as it came, with its "refusal": null
-    z.strictObject({ role: z.literal('assistant'), content: content.nullish(), name: hint, refusal: z.null().optional(), tool_calls: z.array(toolCall).max(MAX_CALLS).nullish() }),
+    // an answer of ours can be sent back as it came, with its "refusal": null and its reasoning
+    z.strictObject({ role: z.literal('assistant'), content: content.nullish(), name: hint, refusal: z.null().optional(), reasoning_content: z.string().nullish(), tool_calls: z.array(toolCall).max(MAX_CALLS).nullish() }),
     z.strictObject({ role: z.literal('tool'), content, tool_call_id: z.string().max(MAX_NAME_LENGTH), name: hint }),
   ])).min(1).max(MAX_MESSAGES),
   chat_template_kwargs: z.strictObject({ enable_thinking: z.boolean().optional() }).nullish(),
@@ -211,7 +211,7 @@ function messageOf(message: ChatBody['messages'][number], index: number): ChatMe
     const param = `messages.${index}.content`;
     throw badRequest(`invalid value of '${param}' in request: an assistant's message needs content or tool_calls`, { param, code: 'invalid_value' });
   }
-  return { role: 'assistant', content: text, ...(calls.length > 0 && { toolCalls: calls.map((call) => call.function) }) };
+  return { role: 'assistant', content: text, ...(message.reasoning_content ? { reasoning: message.reasoning_content } : {}), ...(calls.length > 0 && { toolCalls: calls.map((call) => call.function) }) };
 }
 
 function logprobsOf({ logprobs, top_logprobs: top }: ChatBody): number | undefined {

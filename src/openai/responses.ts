@@ -21,6 +21,8 @@ export interface AnswerCall {
 /** One answer of those that a request asked for, whole. */
 export interface AnswerChoice {
   readonly text: string;
+  /** What the model thought before it; empty for none. */
+  readonly reasoning: string;
   readonly calls: readonly AnswerCall[];
   /** Null where they were not asked for. */
   readonly logprobs: readonly AnswerLogprob[] | null;
@@ -40,6 +42,8 @@ export interface AnswerWriter {
   start(index: number): string;
   /** A chunk with a piece of an answer. */
   text(index: number, piece: string, logprobs?: readonly AnswerLogprob[]): string;
+  /** A chunk with a piece of what the model thinks before its answer; empty where the kind has none. */
+  reasoning(index: number, piece: string): string;
   /** A chunk with a whole call of a tool, the `number`th from 0; empty where the kind has none. */
   call(index: number, number: number, call: AnswerCall): string;
   /** The chunk that says why an answer ends. */
@@ -60,16 +64,18 @@ export function chatWriter({ id, created, model }: AnswerIdentity): AnswerWriter
   return {
     start: (index) => choice(index, '{"role":"assistant","content":""}', null),
     text: (index, piece, logprobs) => choice(index, `{"content":${JSON.stringify(piece)}}`, null, logprobs === undefined ? 'null' : JSON.stringify(chatLogprobs(logprobs))),
+    reasoning: (index, piece) => choice(index, `{"reasoning_content":${JSON.stringify(piece)}}`, null),
     call: (index, number, call) => choice(index, JSON.stringify({ tool_calls: [{ index: number, ...callOf(index, number, call) }] }), null),
     finish: (index, reason) => choice(index, '{}', reason),
     usage: (counts) => JSON.stringify({ ...identity, choices: [], usage: toUsage(counts) }),
     whole: (choices, counts) => JSON.stringify({
       ...identity,
       object: 'chat.completion',
-      choices: choices.map(({ text, calls, logprobs, reason }, index) => ({
+      choices: choices.map(({ text, reasoning, calls, logprobs, reason }, index) => ({
         index,
         message: {
           role: 'assistant', content: text === '' && calls.length > 0 ? null : text, refusal: null,
+          ...(reasoning !== '' && { reasoning_content: reasoning }),
           ...(calls.length > 0 && { tool_calls: calls.map((call, number) => callOf(index, number, call)) }),
         },
         logprobs: logprobs === null ? null : chatLogprobs(logprobs),
@@ -95,6 +101,7 @@ export function textWriter({ id, created, model }: AnswerIdentity): AnswerWriter
       offsets.set(index, logprobs.reduce((sum, { token }) => sum + token.length, offsets.get(index) ?? 0));
       return choice(index, piece, null, JSON.stringify(document));
     },
+    reasoning: () => '',
     call: () => '',
     finish: (index, reason) => choice(index, '', reason),
     usage: (counts) => JSON.stringify({ ...identity, choices: [], usage: toUsage(counts) }),

@@ -37,7 +37,7 @@ export function createInstantEngine(options: InstantEngineOptions = {}): Instant
   const state = { running: 0, cancelled: 0, closed: false };
   const info: EngineInfo = {
     model, contextSize, sequences: Number.isFinite(sequences) ? sequences : 1, backend: 'cpu', gpuLayers: 0, totalLayers: 1, devices: [], threads: 1, chat: true,
-    features: { noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: null, flashAttention: 'auto',
+    features: { noText: null, noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: null, flashAttention: 'auto',
   };
 
   async function* complete(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent, void, void> {

@@ -66,7 +66,7 @@ export function createScriptedLlama(options: ScriptedLlamaOptions): ScriptedLlam
     journal,
     states,
     disposed: false,
-    info: { contextSize, backend: 'cpu', gpuLayers: 0, totalLayers: 1, devices: [], threads: 1, chat: true, features: { noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: 'f16', flashAttention: 'auto' },
+    info: { contextSize, backend: 'cpu', gpuLayers: 0, totalLayers: 1, devices: [], threads: 1, chat: true, features: { noText: null, noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: 'f16', flashAttention: 'auto' },
     sequences: states.map((_, id) => sequence(id)),
     longestToken: 2,
     tokenize: (prompt) => (prompt.kind === 'text'

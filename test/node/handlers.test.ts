@@ -129,7 +129,7 @@ describe('handleHttpRequest: chat completions', () => {
 
   it('refuses by name what the model cannot do', async () => {
     const base = createInstantEngine();
-    const engine: Engine = { ...base, info: () => ({ ...base.info(), features: { noTools: 'the model has none', forms: false, logprobs: false, embeddings: false } }) };
+    const engine: Engine = { ...base, info: () => ({ ...base.info(), features: { noText: null, noTools: 'the model has none', forms: false, logprobs: false, embeddings: false } }) };
     const refusalOf = async (request: HttpRequest) => (JSON.parse((await run(request, engine)).text) as { error: { param: string; code: string } }).error;
     await expect(refusalOf(chat({ tools: [{ type: 'function', function: { name: 'f' } }] }))).resolves.toMatchObject({ param: 'tools', code: 'unsupported_value', message: 'option \'tools\' in request: the model has none' });
     await expect(refusalOf(chat({ response_format: { type: 'json_object' } }))).resolves.toMatchObject({ param: 'response_format' });

@@ -71,9 +71,11 @@ export function createAsker(options: InferenceOptions): Asker {
       const account = new RequestAccount({ caller, price: options.price, maxCoefficient: options.maxCoefficient, model, onEnd: options.onEnd });
       const given = http.headers[CONVERSATION_HEADER.toLowerCase()];
       const conversation = typeof given === 'string' && CONVERSATION.test(given) ? given : conversationOf(request.beginning, conversationKey);
+      // An application that counts by itself: a node of this package in front of this endpoint.
+      const counts = stream && http.headers[COUNTS_HEADER] === '1';
       const forwarded: ForwardRequest = {
         path, payload, model, maxTokens, maxCoefficient: options.maxCoefficient, timeoutMs: options.timeoutMs, signal: http.signal, whole: !stream,
-        headers: [{ name: CONVERSATION_HEADER, value: conversation }, ...(resume === null || !stream ? [] : [{ name: COUNTS_HEADER, value: '1' }])],
+        headers: [{ name: CONVERSATION_HEADER, value: conversation }, ...(counts || (resume !== null && stream) ? [{ name: COUNTS_HEADER, value: '1' }] : [])],
         cost: () => account.cost(maxTokens * choices, payload.byteLength),
       };
       let first: ForwardedAnswer;
@@ -91,7 +93,7 @@ export function createAsker(options: InferenceOptions): Asker {
         const next = resume(received, tokens);
         return next === null ? null : { ...next, cost: () => account.cost(next.maxTokens, next.payload.byteLength) };
       };
-      const { body, continued } = isStream ? continuedAnswer(options.forwarder, first, forwarded, takenUp) : { body: first.body, continued: [] };
+      const { body, continued } = isStream ? continuedAnswer(options.forwarder, first, forwarded, takenUp, counts) : { body: first.body, continued: [] };
       account.continued = continued;
       return { head, proxy, attempts, hedged, continued, body: counted(body, account, http.signal) };
     },

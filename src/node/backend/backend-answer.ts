@@ -1,9 +1,10 @@
 // The streamed answer of a backend as events of the Engine port. Refuses what is malformed, too long, ends without its reason, or
 // counts what cannot be: more tokens than were allowed, or a prompt of more tokens than bytes.
 import { EngineError } from '../../core/errors.ts';
-import { DONE } from '../../openai/sse.ts';
+import { DONE, readCountsComment } from '../../openai/sse.ts';
 import { createSseParser } from '../../openai/sse-parser.ts';
 import { assertUsage, readUsage } from '../../openai/usage.ts';
+import type { SseEvent } from '../../openai/sse-parser.ts';
 import type { UsageCounts } from '../../openai/usage.ts';
 import type { EngineEvent, EngineFinishReason, EngineLogprob, EngineToolCall } from '../engine.ts';
 
@@ -12,10 +13,13 @@ export interface BackendAnswer {
   push(bytes: Uint8Array): readonly EngineEvent[];
   /** To be called at the end of the stream: calls that were written in pieces, and why the answer ended. Throws EngineError where it does not say. */
   end(): { readonly calls: readonly EngineToolCall[]; readonly reason: EngineFinishReason };
-  /** Pieces of text and calls: each has at least one token. */
+  /** Pieces of text, reasoning and calls: each has at least one token. */
   readonly pieces: number;
+  readonly reasoningPieces: number;
+  /** Answer and calls; what was thought before them is apart. */
   readonly text: string;
-  /** Null where the backend has not said. */
+  readonly reasoning: string;
+  /** The last that the backend has said, within the answer too; null where it has not. */
   readonly usage: UsageCounts | null;
 }
 
@@ -32,20 +36,47 @@ const MAX_CALLS = 128;
 
 interface Chunk {
   readonly error?: unknown;
-  readonly choices?: readonly {
-    readonly text?: unknown;
-    readonly delta?: { readonly content?: unknown; readonly tool_calls?: readonly { readonly index?: unknown; readonly function?: { readonly name?: unknown; readonly arguments?: unknown } }[] };
-    readonly finish_reason?: unknown;
-    readonly logprobs?: unknown;
-  }[];
+  readonly choices?: unknown;
+}
+
+interface Choice {
+  readonly text?: unknown;
+  readonly delta?: Delta | null;
+  readonly finish_reason?: unknown;
+  readonly logprobs?: unknown;
+}
+
+/** `reasoning` is what newer versions of vLLM call `reasoning_content`. */
+interface Delta {
+  readonly content?: unknown;
+  readonly reasoning_content?: unknown;
+  readonly reasoning?: unknown;
+  readonly tool_calls?: unknown;
+}
+
+interface CallPiece {
+  readonly index?: unknown;
+  readonly function?: { readonly name?: unknown; readonly arguments?: unknown } | null;
 }
 
 export function createBackendAnswer(bounds: AnswerBounds): BackendAnswer {
-  const parser = createSseParser();
+  const parser = createSseParser({ comments: true });
   const calls: { name: string; arguments: string }[] = [];
-  const seen = { bytes: 0, pieces: 0, text: '', reason: null as EngineFinishReason | null, done: false, usage: null as UsageCounts | null };
+  const seen = { bytes: 0, pieces: 0, text: '', reasoningPieces: 0, reasoning: '', reason: null as EngineFinishReason | null, done: false, usage: null as UsageCounts | null };
 
-  const take = (data: string): EngineEvent[] => {
+  const thought = (piece: unknown): EngineEvent[] => {
+    if (typeof piece !== 'string' || piece === '') return [];
+    seen.reasoningPieces += 1;
+    seen.reasoning += piece;
+    return [{ type: 'reasoning', text: piece }];
+  };
+
+  const take = ({ data, event }: SseEvent): EngineEvent[] => {
+    if (event === ':') {
+      const counted = readCountsComment(data);
+      if (counted !== null) seen.usage = checked(counted, bounds);
+      return [];
+    }
     if (seen.done) throw broken('goes on after its end');
     if (data === DONE) {
       seen.done = true;
@@ -55,21 +86,29 @@ export function createBackendAnswer(bounds: AnswerBounds): BackendAnswer {
     if (chunk.error !== undefined) throw broken('failed while answering');
     const usage = readUsage(chunk);
     if (usage !== null) seen.usage = checked(usage, bounds);
-    const choice = chunk.choices?.[0];
-    if (choice === undefined) return [];
-    for (const call of choice.delta?.tool_calls ?? []) addCall(calls, call);
+    const choice: Choice | null = objectOf(Array.isArray(chunk.choices) ? chunk.choices[0] : null);
+    if (choice === null) return [];
+    const delta: Delta | null = objectOf(choice.delta);
+    for (const call of Array.isArray(delta?.tool_calls) ? delta.tool_calls : []) addCall(calls, objectOf(call) ?? {});
     if (typeof choice.finish_reason === 'string') seen.reason = reasonOf(choice.finish_reason);
-    const text = choice.delta === undefined ? choice.text : choice.delta.content;
+    const text = delta === null ? choice.text : delta.content;
     const logprobs = logprobsOf(choice.logprobs);
-    if ((typeof text !== 'string' || text === '') && logprobs.length === 0) return [];
+    const events = thought(delta?.reasoning_content ?? delta?.reasoning);
+    if ((typeof text !== 'string' || text === '') && logprobs.length === 0) return events;
     seen.pieces += 1;
     seen.text += typeof text === 'string' ? text : '';
-    return [{ type: 'text', text: typeof text === 'string' ? text : '', ...(logprobs.length > 0 && { logprobs }) }];
+    return [...events, { type: 'text', text: typeof text === 'string' ? text : '', ...(logprobs.length > 0 && { logprobs }) }];
   };
 
   return {
     get pieces() {
-      return seen.pieces + calls.length;
+      return seen.pieces + seen.reasoningPieces + calls.length;
+    },
+    get reasoningPieces() {
+      return seen.reasoningPieces;
+    },
+    get reasoning() {
+      return seen.reasoning;
     },
     get text() {
       return seen.text + calls.map((call) => call.name + call.arguments).join('');
@@ -80,7 +119,7 @@ export function createBackendAnswer(bounds: AnswerBounds): BackendAnswer {
     push(bytes) {
       seen.bytes += bytes.byteLength;
       if (seen.bytes > bounds.maxBytes) throw broken(`is longer than ${bounds.maxBytes} bytes`);
-      return parser.push(bytes).flatMap(({ data }) => take(data));
+      return parser.push(bytes).flatMap(take);
     },
     end() {
       parser.end();
@@ -102,7 +141,9 @@ function parse(data: string): Chunk {
   throw broken('is not JSON');
 }
 
-function addCall(calls: { name: string; arguments: string }[], { index, function: piece }: NonNullable<NonNullable<NonNullable<Chunk['choices']>[number]['delta']>['tool_calls']>[number]): void {
+const objectOf = (value: unknown): object | null => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null);
+
+function addCall(calls: { name: string; arguments: string }[], { index, function: piece }: CallPiece): void {
   const at = typeof index === 'number' ? index : 0;
   if (!Number.isInteger(at) || at < 0 || at > Math.min(calls.length, MAX_CALLS)) throw broken('numbers its calls wrongly');
   const call = calls[at] ?? { name: '', arguments: '' };

@@ -46,10 +46,11 @@ function messagesOf(messages: readonly EngineMessage[]): readonly unknown[] {
   let answered = 0;
   return messages.map((message) => {
     if (message.role === 'tool') return { role: 'tool', content: message.content, tool_call_id: `call_${answered++}`, ...(message.name !== undefined && { name: message.name }) };
-    if (message.role !== 'assistant' || (message.toolCalls ?? []).length === 0) return { role: message.role, content: message.content };
+    const reasoning = message.role === 'assistant' && message.reasoning !== undefined ? { reasoning_content: message.reasoning } : {};
+    if (message.role !== 'assistant' || (message.toolCalls ?? []).length === 0) return { role: message.role, content: message.content, ...reasoning };
     answered = made;
     return {
-      role: 'assistant', content: message.content === '' ? null : message.content,
+      role: 'assistant', content: message.content === '' ? null : message.content, ...reasoning,
       tool_calls: (message.toolCalls ?? []).map((call) => ({ id: `call_${made++}`, type: 'function', function: call })),
     };
   });

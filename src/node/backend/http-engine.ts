@@ -6,6 +6,7 @@ import { abortError, withDeadline } from '../../core/deadline.ts';
 import { asCocoonError, ConfigError, EngineError } from '../../core/errors.ts';
 import { sleep } from '../../core/retry.ts';
 import { ApiError, badRequest } from '../../openai/errors.ts';
+import { COUNTS_HEADER } from '../../openai/sse.ts';
 import { EngineStoppedError } from '../engine.ts';
 import { createBackendAnswer } from './backend-answer.ts';
 import { backendCall } from './backend-request.ts';
@@ -82,6 +83,8 @@ export function backendOrigin(text: string, allowPlaintext: boolean): string {
 interface BackendModel {
   readonly id: string;
   readonly contextSize: number | null;
+  /** False where the backend is an endpoint of this package and no node of its network serves the model now. */
+  readonly served: boolean;
 }
 
 function chooseModel(served: readonly BackendModel[], wanted: string | undefined): BackendModel {
@@ -119,10 +122,11 @@ class Backend {
     const data = (document as { readonly data?: unknown }).data;
     if (!Array.isArray(data)) throw new EngineError('E_ENGINE', 'the backend gave no list of models');
     return (data as readonly unknown[]).flatMap((item) => {
-      const { id, max_model_len: length, meta } = (item ?? {}) as Readonly<Record<string, unknown>>;
+      const { id, max_model_len: length, meta, cocoon } = (item ?? {}) as Readonly<Record<string, unknown>>;
       const trained = (meta as { readonly n_ctx?: unknown; readonly n_ctx_train?: unknown } | null | undefined);
       const context = [length, trained?.n_ctx, trained?.n_ctx_train].find((value) => typeof value === 'number' && Number.isSafeInteger(value) && value > 0);
-      return typeof id === 'string' ? [{ id, contextSize: (context as number | undefined) ?? null }] : [];
+      const served = (cocoon as { readonly nodes?: unknown } | null | undefined)?.nodes !== 0;
+      return typeof id === 'string' ? [{ id, contextSize: (context as number | undefined) ?? null, served }] : [];
     });
   }
 
@@ -130,9 +134,9 @@ class Backend {
   async send({ path, body }: BackendCall, signal: AbortSignal): Promise<Dispatcher.ResponseData['body']> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const response = await this.#pool.request({ path, method: 'POST', headers: this.#headers, body, signal });
+        const response = await this.#pool.request({ path, method: 'POST', headers: { ...this.#headers, [COUNTS_HEADER]: '1' }, body, signal });
         if (response.statusCode === 200) return response.body;
-        throw await refusalOf(response);
+        throw await refusalOf(path, response);
       } catch (error) {
         if (error instanceof ApiError || error instanceof EngineError || signal.aborted) throw error;
         if (attempt >= ATTEMPTS) throw new EngineError('E_ENGINE', 'the backend cannot be reached', { cause: error });
@@ -165,7 +169,7 @@ class Backend {
       const response = await this.#pool.request({ path, method, headers: this.#headers, ...(body !== null && { body: JSON.stringify(body) }), signal: stop }).catch((cause: unknown) => {
         throw new EngineError('E_ENGINE', `the backend does not answer to ${path}`, { cause });
       });
-      if (response.statusCode !== 200) throw await refusalOf(response);
+      if (response.statusCode !== 200) throw method === 'GET' ? await statusOf(path, response) : await refusalOf(path, response);
       const text = await boundedText(response.body, MAX_DOCUMENT_BYTES);
       try {
         const value: unknown = JSON.parse(text);
@@ -192,21 +196,49 @@ async function boundedText(body: AsyncIterable<Uint8Array>, most: number): Promi
 const REFUSAL_BYTES = 64 << 10;
 const MESSAGE_LENGTH = 300;
 
-/** What a status other than 200 means to the client. */
-async function refusalOf({ statusCode, body }: Dispatcher.ResponseData): Promise<ApiError | EngineError> {
-  const text = await boundedText(body, REFUSAL_BYTES).catch(() => '');
-  if (statusCode === 429 || statusCode === 503) return new EngineError('E_ENGINE_BUSY', 'the backend has too much to do');
-  if (statusCode !== 400 && statusCode !== 422) return new EngineError('E_ENGINE', `the backend answered with status ${statusCode}`);
-  const { message, code } = messageOf(text);
-  return badRequest(`the backend refuses the request: ${message}`, { code: /context|too long|maximum.*length/i.test(`${code} ${message}`) ? 'context_length_exceeded' : 'unsupported_value' });
+async function statusOf(path: string, { statusCode, body }: Dispatcher.ResponseData): Promise<EngineError> {
+  await boundedText(body, REFUSAL_BYTES).catch(() => ''); // the connection is free for others again
+  return new EngineError('E_ENGINE', `the backend answers to ${path} with status ${statusCode}`);
 }
 
-function messageOf(text: string): { readonly message: string; readonly code: string } {
+/** A reason that a program can read, as OpenAI's servers write it; others have numbers there. */
+const REASON = /^[a-z][a-z0-9_]{0,63}$/;
+const PARAM = /^[\x20-\x7e]{1,100}$/;
+
+/** What a status other than 200 means to the client. */
+async function refusalOf(path: string, { statusCode, headers, body }: Dispatcher.ResponseData): Promise<ApiError | EngineError> {
+  const { message, code, param } = messageOf(await boundedText(body, REFUSAL_BYTES).catch(() => ''));
+  const tooBusy = (why: string): ApiError => new ApiError('E_ENGINE_BUSY', 503, why, { code: 'engine_busy', headers: { 'retry-after': retryAfter(headers['retry-after']) } });
+  if (statusCode === 429 || statusCode === 503) return tooBusy('the backend has too much to do');
+  if (code === 'model_not_found') return tooBusy('the backend has not the model now');
+  // Servers with a model for something else: embeddings only, or no embeddings.
+  if (statusCode === 404 || statusCode === 405 || statusCode === 501) return badRequest(`the backend has no ${path} for this model`, { code: 'unsupported_value' });
+  if (statusCode === 413) return badRequest(`the backend refuses the request: ${message}`, { status: 413, code: 'request_too_large' });
+  if (statusCode !== 400 && statusCode !== 422) return new EngineError('E_ENGINE', `the backend answered with status ${statusCode}`);
+  const reason = /context|too long|maximum.*length/i.test(`${code} ${message}`) ? 'context_length_exceeded' : REASON.test(code) ? code : 'unsupported_value';
+  return badRequest(`the backend refuses the request: ${message}`, { code: reason, ...(PARAM.test(param) && { param }) });
+}
+
+/** Seconds, where the backend says how many. */
+const retryAfter = (value: string | string[] | undefined): string => (typeof value === 'string' && /^[1-9]\d{0,3}$/.test(value) ? value : '1');
+
+interface Refusal {
+  readonly message?: unknown;
+  readonly code?: unknown;
+  readonly param?: unknown;
+}
+
+function messageOf(text: string): { readonly message: string; readonly code: string; readonly param: string } {
+  const said = refusalIn(text);
+  return { message: String(said?.message ?? 'it does not say why').slice(0, MESSAGE_LENGTH), code: String(said?.code ?? ''), param: String(said?.param ?? '') };
+}
+
+function refusalIn(text: string): Refusal | null {
   try {
-    const { error, message, code } = JSON.parse(text) as { readonly error?: { readonly message?: unknown; readonly code?: unknown }; readonly message?: unknown; readonly code?: unknown };
-    return { message: String(error?.message ?? message ?? 'it does not say why').slice(0, MESSAGE_LENGTH), code: String(error?.code ?? code ?? '') };
+    const document = JSON.parse(text) as (Refusal & { readonly error?: Refusal | null }) | null;
+    return document?.error ?? document;
   } catch {
-    return { message: 'it does not say why', code: '' };
+    return null; // a text for people
   }
 }
 
@@ -220,7 +252,7 @@ class HttpEngine implements Engine {
   readonly #turns: (() => void)[] = [];
   readonly #healthTimer: NodeJS.Timeout;
   #running = 0;
-  #able = true;
+  #able: boolean;
 
   constructor(backend: Backend, model: BackendModel, options: HttpEngineOptions, times: HttpEngineTimes) {
     this.#backend = backend;
@@ -228,8 +260,9 @@ class HttpEngine implements Engine {
     this.#options = options;
     this.#info = {
       model: options.model, contextSize: options.contextSize ?? model.contextSize ?? 0, sequences: options.parallel, backend: 'remote', gpuLayers: 0, totalLayers: 0,
-      devices: [], threads: 0, chat: true, features: { noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: null, flashAttention: 'auto',
+      devices: [], threads: 0, chat: true, features: { noText: null, noTools: null, forms: true, logprobs: true, embeddings: true }, kvType: null, flashAttention: 'auto',
     };
+    this.#able = model.served;
     this.#healthTimer = setInterval(() => { void this.#look(); }, times.healthMs);
     this.#healthTimer.unref();
   }
@@ -290,13 +323,11 @@ class HttpEngine implements Engine {
 
   /** What was used: as the backend says, else as it counts, else the pieces that came. */
   async #count(answer: BackendAnswer, { prompt }: EngineRequest): Promise<EngineUsage> {
-    if (answer.usage !== null) {
-      const { promptTokens, cachedTokens, completionTokens } = answer.usage;
-      return { promptTokens, cachedTokens, completionTokens };
-    }
+    if (answer.usage !== null) return answer.usage;
     const text = prompt.kind === 'text' ? prompt.text : prompt.messages.map(({ content }) => content).join('\n');
-    const [promptTokens, completionTokens] = await Promise.all([this.#backend.countTokens(this.#model.id, text), this.#backend.countTokens(this.#model.id, answer.text)]);
-    return { promptTokens: promptTokens ?? 0, cachedTokens: 0, completionTokens: completionTokens ?? answer.pieces };
+    const [promptTokens, answerTokens, thoughtTokens] = await Promise.all([text, answer.text, answer.reasoning].map((each) => this.#backend.countTokens(this.#model.id, each)));
+    const reasoningTokens = thoughtTokens ?? answer.reasoningPieces;
+    return { promptTokens: promptTokens ?? 0, cachedTokens: 0, completionTokens: (answerTokens ?? answer.pieces - answer.reasoningPieces) + reasoningTokens, reasoningTokens };
   }
 
   /** Resolves with true when the request may be sent, with false when its signal aborts first. */
@@ -326,11 +357,11 @@ class HttpEngine implements Engine {
   }
 
   async #look(): Promise<void> {
-    const able = await this.#backend.models(this.#closing.signal).then((models) => models.some(({ id }) => id === this.#model.id), () => false);
+    const able = await this.#backend.models(this.#closing.signal).then((models) => models.some(({ id, served }) => id === this.#model.id && served), () => false);
     if (able === this.#able || this.#closing.signal.aborted) return;
     this.#able = able;
     if (able) this.#options.log.info('the backend answers again');
-    else this.#options.log.error('the backend does not answer, or has not the model any more');
+    else this.#options.log.error('the backend does not answer, or has not the model now');
     for (const listener of this.#listeners) listener(able);
   }
 }

@@ -57,12 +57,16 @@ function rendered(model: ChatModel, variables: Readonly<Record<string, unknown>>
 }
 
 function templateMessage(message: EngineMessage, mark: (content: string) => string, ids: readonly string[]): Readonly<Record<string, unknown>> {
+  // Before the content: an answer that is continued ends with the last mark.
+  const reasoning = message.role === 'assistant' && message.reasoning !== undefined ? mark(message.reasoning) : '';
   const content = mark(message.content);
   if (message.role === 'tool') return { role: 'tool', content, tool_call_id: ids[0] ?? '', ...(message.name !== undefined && { name: message.name }) };
-  if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0) return { role: message.role, content };
+  if (message.role !== 'assistant') return { role: message.role, content };
+  const { toolCalls = [] } = message;
   return {
     role: 'assistant', content,
-    tool_calls: message.toolCalls.map((call, index) => ({ id: ids[index] ?? '', type: 'function', function: { name: call.name, arguments: parsedArguments(call) } })),
+    ...(reasoning !== '' && { reasoning_content: reasoning }),
+    ...(toolCalls.length > 0 && { tool_calls: toolCalls.map((call, index) => ({ id: ids[index] ?? '', type: 'function', function: { name: call.name, arguments: parsedArguments(call) } })) }),
   };
 }
 

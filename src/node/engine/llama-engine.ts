@@ -207,7 +207,9 @@ async function createRuntime(
     canCut: !isRecurrent && !isHybrid,
     reusePrefix: options.reusePrefix ?? true,
   });
+  const noText = !givesText(model) ? `the model served here gives no text${embeddings === null ? '' : ', only embeddings'}` : null;
   const features: EngineFeatures = {
+    noText,
     noTools: template === undefined ? 'the model has no chat template'
       : toolFormat === null ? 'the chat template of the model has no tools, or in no way that is known here' : null,
     forms: true, logprobs: true, embeddings: embeddings !== null,
@@ -221,7 +223,9 @@ async function createRuntime(
     },
     sequences: loop.sequences,
     longestToken: longestToken(model),
-    tokenize: tokenizer(llama, model, template, toolFormat),
+    tokenize: noText === null ? tokenizer(llama, model, template, toolFormat) : () => {
+      throw badRequest(noText, { code: 'unsupported_value' });
+    },
     detokenize: (tokens, previous, special = false) => model.detokenize(asTokens(tokens), special, asTokens(previous)),
     checkGrammar: (grammar) => grammars.check(grammar),
     embed: (texts, signal) => {
@@ -324,11 +328,22 @@ async function embedAll(context: LlamaEmbeddingContext, contextSize: number, tex
   return { vectors, promptTokens };
 }
 
-/** True for models whose file says how the states of tokens become one vector: by mean, first or last token. */
-function poolsEmbeddings({ fileInfo: { metadata } }: LlamaModel): boolean {
-  const architecture = Reflect.get(metadata, metadata.general.architecture) as unknown;
-  const pooling: unknown = typeof architecture === 'object' && architecture !== null ? Reflect.get(architecture, 'pooling_type') : undefined;
-  return typeof pooling === 'number' && pooling >= 1 && pooling <= 3;
+/** What the file says of the model's architecture: how the states of tokens become one vector, and whether a token sees those behind it. */
+function architectureOf({ fileInfo: { metadata } }: LlamaModel): { readonly pooling_type?: unknown; readonly attention?: { readonly causal?: unknown } } {
+  const own = Reflect.get(metadata, metadata.general.architecture) as unknown;
+  return typeof own === 'object' && own !== null ? own : {};
+}
+
+/** GGUF: by mean, first or last token; 4 gives a rank. */
+const POOLINGS: readonly unknown[] = [1, 2, 3];
+const RANK_POOLING = 4;
+
+const poolsEmbeddings = (model: LlamaModel): boolean => POOLINGS.includes(architectureOf(model).pooling_type);
+
+/** False for models that were made for vectors or ranks, and for encoders, whose tokens see those behind them. */
+function givesText(model: LlamaModel): boolean {
+  const { pooling_type: pooling, attention } = architectureOf(model);
+  return !poolsEmbeddings(model) && pooling !== RANK_POOLING && attention?.causal !== false;
 }
 
 function withBos(model: LlamaModel, tokens: readonly number[]): number[] {

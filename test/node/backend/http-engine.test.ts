@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { silentLog } from '../../../src/core/log.ts';
 import { backendOrigin, openHttpEngine } from '../../../src/node/backend/http-engine.ts';
+import { handleHttpRequest } from '../../../src/node/handlers.ts';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Engine, EngineEvent, EngineRequest } from '../../../src/node/engine.ts';
 import type { HttpEngineOptions } from '../../../src/node/backend/http-engine.ts';
@@ -73,6 +74,58 @@ describe('openHttpEngine', () => {
     await expect(ask(asked)).resolves.toMatchObject({ calls: [{ call: { name: 'look', arguments: '{"a":1}' } }], last: { reason: 'tools' } });
   });
 
+  it.each(['reasoning_content', 'reasoning'])('passes on what the model thinks (%s), apart from its answer, with its tokens', async (member) => {
+    const thought = (text: string) => ({ choices: [{ index: 0, delta: { [member]: text }, finish_reason: null }] });
+    const counted = { choices: [], usage: { prompt_tokens: 5, completion_tokens: 9, completion_tokens_details: { reasoning_tokens: 6 } } };
+    const asked = await open(answers(sse(thought('Let me '), thought('see'), piece('Hello'), piece('', 'stop'), counted, '[DONE]')));
+    const post = async (body: object) => {
+      const parts: Uint8Array[] = [];
+      let usage: object | null = null;
+      const payload = new TextEncoder().encode(JSON.stringify({ model: 'served', messages: [{ role: 'user', content: 'a' }], ...body }));
+      await handleHttpRequest({ method: 'POST', url: '/v1/chat/completions', headers: [], payload }, asked, never, {
+        head: () => undefined,
+        part: (bytes) => { parts.push(bytes); },
+        end: (counts, bytes) => {
+          parts.push(bytes);
+          usage = counts;
+        },
+      });
+      return { text: Buffer.concat(parts).toString(), usage };
+    };
+    const counts = { promptTokens: 5, cachedTokens: 0, completionTokens: 9, reasoningTokens: 6 };
+    const whole = await post({});
+    expect(whole.usage).toEqual(counts);
+    expect(JSON.parse(whole.text)).toMatchObject({
+      choices: [{ message: { role: 'assistant', content: 'Hello', reasoning_content: 'Let me see' }, finish_reason: 'stop' }],
+      usage: { completion_tokens: 9, completion_tokens_details: { reasoning_tokens: 6 } },
+    });
+    const streamed = await post({ stream: true });
+    expect(streamed.usage).toEqual(counts);
+    const deltas = [...streamed.text.matchAll(/"delta":(\{[^}]*\})/g)].map(([, delta]) => JSON.parse(delta ?? '') as object);
+    expect(deltas).toEqual([{ role: 'assistant', content: '' }, { reasoning_content: 'Let me ' }, { reasoning_content: 'see' }, { content: 'Hello' }, {}]);
+    // An answer can be sent back as it came.
+    const { message } = (JSON.parse(whole.text) as { choices: [{ message: object }] }).choices[0];
+    await post({ messages: [{ role: 'user', content: 'a' }, message, { role: 'user', content: 'b' }] });
+    expect(JSON.parse(bodies.at(-1) ?? '')).toMatchObject({ messages: [{}, { role: 'assistant', content: 'Hello', reasoning_content: 'Let me see' }, {}] });
+  });
+
+  it('refuses more reasoning than answer, and counts it by itself without usage', async () => {
+    const thought = { choices: [{ delta: { reasoning_content: 'hmm' } }] };
+    const lying = { choices: [], usage: { prompt_tokens: 1, completion_tokens: 2, completion_tokens_details: { reasoning_tokens: 3 } } };
+    await expect(ask(await open(answers(sse(thought, piece('x', 'stop'), lying, '[DONE]'))))).rejects.toMatchObject({ code: 'E_ENGINE' });
+    await engine?.close();
+    const silent = await open((incoming, response, body) => (incoming.url === '/tokenize' ? response.writeHead(404).end() : answers(sse(thought, thought, piece('x', 'stop'), '[DONE]'))(incoming, response, body)));
+    await expect(ask(silent)).resolves.toMatchObject({ last: { usage: { completionTokens: 3, reasoningTokens: 2 } } });
+  });
+
+  it('counts a broken answer by the last comment that its endpoint made', async () => {
+    const asked = await open((_, response) => {
+      response.writeHead(200).write(`${sse(piece('Hel'))}: tokens 7 2 4 1\n\n: ping\n\n`);
+      setTimeout(() => response.destroy(), 50);
+    });
+    await expect(ask(asked)).rejects.toMatchObject({ code: 'E_ENGINE', usage: { promptTokens: 7, cachedTokens: 2, completionTokens: 4, reasoningTokens: 1 } });
+  });
+
   it('counts by /tokenize without usage, and by pieces without that', async () => {
     const plain = sse(piece('Hel'), piece('lo'), piece('', 'stop'), '[DONE]');
     const counting = await open((incoming, response, body) => {
@@ -95,6 +148,8 @@ describe('openHttpEngine', () => {
     ['an error in the middle', sse(piece('x'), { error: { message: 'secret' } })],
     ['bytes that are not UTF-8', 'data: \xff\n\n'],
     ['a line without an end', `data: ${'x'.repeat(2 << 20)}`],
+    ['calls that are no objects', sse({ choices: [{ delta: { tool_calls: [null, 1] } }] }, { choices: [{ delta: { tool_calls: [{ index: 7 }] } }] })],
+    ['choices that are none', sse({ choices: 'a' }, { choices: [null] }, { choices: [{ delta: null }] }, '[DONE]')],
     ['more after the end', sse(piece('x', 'stop'), usage(1, 1), '[DONE]', piece('y'))],
   ])('fails for %s', async (_, text) => {
     const asked = await open((incoming, response, body) => (incoming.url === '/tokenize' ? response.writeHead(404).end() : answers(text)(incoming, response, body)));
@@ -130,6 +185,29 @@ describe('openHttpEngine', () => {
     await expect(ask(await open(refusing(400, 'top_p is wrong')))).rejects.toMatchObject({ code: 'E_REQUEST', status: 400, message: 'the backend refuses the request: top_p is wrong' });
     await engine?.close();
     await expect(ask(await open(refusing(503, 'busy')))).rejects.toMatchObject({ code: 'E_ENGINE_BUSY' });
+  });
+
+  it.each([
+    [429, {}, { 'retry-after': '30' }, { code: 'E_ENGINE_BUSY', status: 503, headers: { 'retry-after': '30' } }],
+    [503, {}, { 'retry-after': 'tomorrow' }, { code: 'E_ENGINE_BUSY', status: 503, headers: { 'retry-after': '1' } }],
+    [404, { error: { message: 'gone', code: 'model_not_found' } }, {}, { code: 'E_ENGINE_BUSY', status: 503 }],
+    [404, {}, {}, { code: 'E_REQUEST', status: 400, message: 'the backend has no /v1/chat/completions for this model' }],
+    [501, { error: { message: 'started with --embeddings', code: 501 } }, {}, { code: 'E_REQUEST', status: 400, reason: 'unsupported_value' }],
+    [413, { error: { message: 'large' } }, {}, { code: 'E_REQUEST', status: 413, reason: 'request_too_large' }],
+    [400, { error: { message: 'no', code: 'invalid_schema', param: 'tools.f.parameters' } }, {}, { code: 'E_REQUEST', status: 400, reason: 'invalid_schema', param: 'tools.f.parameters' }],
+    [400, { error: { message: 'no', code: 400, param: 'ö' } }, {}, { code: 'E_REQUEST', reason: 'unsupported_value', param: undefined }],
+    [400, { message: 'maximum context length is 10' }, {}, { code: 'E_REQUEST', reason: 'context_length_exceeded' }],
+    [400, null, {}, { code: 'E_REQUEST', message: 'the backend refuses the request: it does not say why' }],
+    [401, { error: { message: 'key' } }, {}, { code: 'E_ENGINE', message: 'the backend answered with status 401' }],
+    [500, 'trace', {}, { code: 'E_ENGINE', message: 'the backend answered with status 500' }],
+  ])('says what status %i with %j and %j means', async (status, document, headers, expected) => {
+    const asked = await open((_, response) => { response.writeHead(status, headers).end(JSON.stringify(document)); });
+    await expect(ask(asked)).rejects.toMatchObject(expected);
+  });
+
+  it('says by name that a backend makes no embeddings', async () => {
+    const asked = await open((_, response) => { response.writeHead(501).end('{}'); });
+    await expect(asked.embed(['a'], never)).rejects.toMatchObject({ code: 'E_REQUEST', status: 400, message: 'the backend has no /v1/embeddings for this model' });
   });
 
   it('holds a bound of its own, and stops the backend when its reader leaves', async () => {
