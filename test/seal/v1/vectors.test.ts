@@ -114,6 +114,13 @@ describe('parseStrictObject', () => {
     expect(() => parse(`{"a":${'['.repeat(70)}${']'.repeat(70)}}`)).toThrow('deeper than 64');
   });
 
+  it('parseStrictObject: strings as long as a frame, plain and escaped, before a member that is there twice', () => {
+    for (const long of ['a'.repeat(12_000_000), '\\n'.repeat(6_000_000)]) {
+      expect(parse(`{"a":"${long}"}`)['a']).toHaveLength(long.startsWith('a') ? 12_000_000 : 6_000_000);
+      expect(() => parse(`{"a":"${long}","a":1}`)).toThrow('twice');
+    }
+  });
+
   it('parseStrictObject: agrees with JSON.parse on every object', () => {
     fc.assert(fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 })), (value) => {
       const text = JSON.stringify(value);
