@@ -24,8 +24,8 @@ export interface AlertRules {
   readonly payoutMs: number;
 }
 
-/** What is wrong: of what, and the sentence. */
-type Trouble = readonly (readonly [about: string, message: string])[];
+/** What is wrong: of what, and the sentence; null where it cannot be told now, so that it stays as it was. */
+type Trouble = readonly (readonly [about: string, message: string | null])[];
 
 interface Condition {
   readonly kind: AlertKind;
@@ -49,12 +49,12 @@ const conditionsOf = ({ offlineMs, payoutMs }: AlertRules): readonly Condition[]
   },
   {
     kind: 'listing', forMs: 0,
-    holds: ({ attestation }) => (['image', 'model'] as const).flatMap((what) => one(attestation[what] === 'not listed', () => `the root contract does not list this ${what} any more`, what)),
+    holds: ({ attestation }) => (['image', 'model'] as const).flatMap((what): Trouble => (attestation[what] === 'unknown' ? [[what, null]] : one(attestation[what] === 'not listed', () => `the root contract does not list this ${what} any more`, what))),
   },
   {
     kind: 'gas', forMs: 0,
     holds: ({ money }) => {
-      if (money === null || money.wallet.balanceNano === null) return [];
+      if (money === null || money.wallet.balanceNano === null) return [['', null]];
       const [balance, needed] = [BigInt(money.wallet.balanceNano), BigInt(money.wallet.neededNano)];
       return one(balance < needed, () => `the hot wallet holds ${formatTon(balance)} TON, at least ${formatTon(needed)} are needed for fees`);
     },
@@ -76,14 +76,15 @@ interface Known {
 
 /** Judges states in the order of their times, by the rules of that time; the alerts that each of them brings. */
 export function createAlerts(rules: () => AlertRules): (state: NodeState) => Alert[] {
-  const known = new Map<AlertKind, Map<string, Known>>();
+  const all = new Map<AlertKind, Map<string, Known>>();
   return (state) => conditionsOf(rules()).flatMap(({ kind, forMs, holds }): Alert[] => {
-    const before = known.get(kind) ?? new Map<string, Known>();
-    const now = new Map(holds(state).map(([about, message]): [string, Known] => {
-      const { sinceMs, raised } = before.get(about) ?? { sinceMs: state.nowMs, raised: false };
-      return [about, { sinceMs, raised, message }];
+    const before = all.get(kind) ?? new Map<string, Known>();
+    const now = new Map(holds(state).flatMap(([about, message]): [string, Known][] => {
+      const known = before.get(about);
+      if (message === null) return known === undefined ? [] : [[about, known]];
+      return [[about, { sinceMs: known?.sinceMs ?? state.nowMs, raised: known?.raised ?? false, message }]];
     }));
-    known.set(kind, now);
+    all.set(kind, now);
     const over = [...before].flatMap(([about, { raised, message }]): Alert[] => (raised && !now.has(about) ? [{ kind, about, state: 'resolved', sinceMs: state.nowMs, message: `over: ${message}` }] : []));
     const begun = [...now].flatMap(([about, trouble]): Alert[] => {
       if (trouble.raised || state.nowMs - trouble.sinceMs < forMs) return [];
