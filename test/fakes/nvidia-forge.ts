@@ -186,6 +186,8 @@ export interface OcspForgery {
   /** `issuer`: signed by the issuer itself; `delegated`: by its responder; `stranger`: by a responder that nobody has certified. */
   readonly by?: 'issuer' | 'delegated' | 'stranger' | 'wrong-usage' | 'wrong-key';
   readonly hash?: 'sha1' | 'sha256' | 'sha384';
+  /** End of the responder's own certificate. */
+  readonly responderEnd?: number;
 }
 
 const HASH_OIDS = { sha1: '1.3.14.3.2.26', sha256: '2.16.840.1.101.3.4.2.1', sha384: '2.16.840.1.101.3.4.2.2' } as const;
@@ -195,7 +197,7 @@ const SERVER_AUTH = { oid: '2.5.29.37', value: derSequence(derOid('1.3.6.1.5.5.7
 
 /** An OCSP response about one certificate (DER) of `issuer`. */
 export function forgeOcsp(der: Uint8Array, issuer: Authority, forgery: OcspForgery = {}, pki: NvidiaPki = PKI): Uint8Array {
-  const { status = 'good', thisUpdate = GPU_NOW - HOUR, nextUpdate = GPU_NOW + DAY, by = 'delegated', hash = 'sha384', nonce } = forgery;
+  const { status = 'good', thisUpdate = GPU_NOW - HOUR, nextUpdate = GPU_NOW + DAY, by = 'delegated', hash = 'sha384', nonce, responderEnd = WINDOW.notAfter } = forgery;
   const certificate = parseX509(der);
   const digest = (bytes: Uint8Array): Uint8Array => createHash(hash).update(bytes).digest();
   const reason = status === 'hold' ? [derElement(contextTag(0, true), derElement(TAG.enumerated, Uint8Array.of(6)))] : [];
@@ -207,7 +209,7 @@ export function forgeOcsp(der: Uint8Array, issuer: Authority, forgery: OcspForge
   );
   const signer = by === 'issuer' ? issuer.key : pki.responder;
   const responder = makeX509({
-    subject: 'Example Responder', key: signer, issuer: by === 'stranger' ? { name: issuer.name, key: pki.responder } : issuer, serial: 7, extensions: [...LEAF_EXTENSIONS, by === 'wrong-usage' ? SERVER_AUTH : OCSP_SIGNING], ...WINDOW,
+    subject: 'Example Responder', key: signer, issuer: by === 'stranger' ? { name: issuer.name, key: pki.responder } : issuer, serial: 7, extensions: [...LEAF_EXTENSIONS, by === 'wrong-usage' ? SERVER_AUTH : OCSP_SIGNING], ...WINDOW, notAfter: responderEnd,
   });
   const id = derElement(contextTag(2, true), derOctetString(createHash('sha1').update(keyBits(signer.spki)).digest()));
   const extensions = nonce === undefined ? [] : [derElement(contextTag(1, true), derSequence(derSequence(derOid('1.3.6.1.5.5.7.48.1.2'), derOctetString(derOctetString(nonce)))))];

@@ -32,16 +32,16 @@ const verified = new WeakMap<OcspResponse, X509>();
 
 /**
  * Throws AttestationError unless one of the responses says that `certificate` is good and the others do not contradict it.
- * Returns the end of the answer in milliseconds since the Unix epoch. `issuer` must have been verified.
+ * Returns the end of the answer, or of its signer's validity, in milliseconds since the Unix epoch. `issuer` must have been verified.
  */
 export function verifyStatus(certificate: X509, issuer: X509, responses: readonly OcspResponse[], rules: OcspRules): number {
   const about = responses.flatMap((response) => response.answers.filter((answer) => isAbout(answer, certificate, issuer)).map((answer) => ({ response, answer })));
   if (about.length === 0) throw refusal(certificate, 'no OCSP answer', 'one', 'nothing shows that the certificate is not withdrawn');
   const ends = about.map(({ response, answer }) => {
-    verifyResponder(response, certificate, issuer, rules.nowMs);
+    const signer = verifyResponder(response, certificate, issuer, rules.nowMs);
     const end = endOf(answer, certificate, rules);
     requireGood(answer, certificate, rules);
-    return end;
+    return Math.min(end, signer.notAfter);
   });
   return Math.min(...ends);
 }
@@ -68,8 +68,8 @@ function isAbout({ hash, issuerNameHash, issuerKeyHash, serial }: OcspAnswer, ce
   return equalBytes(serial, certificate.serial) && equalBytes(issuerNameHash, digest(hash, certificate.issuer.raw)) && equalBytes(issuerKeyHash, digest(hash, keyBits(issuer)));
 }
 
-/** The issuer, or a certificate that it has issued for signing OCSP responses. */
-function verifyResponder(response: OcspResponse, certificate: X509, issuer: X509, nowMs: number): void {
+/** The signer: the issuer, or a certificate that it has issued for signing OCSP responses. */
+function verifyResponder(response: OcspResponse, certificate: X509, issuer: X509, nowMs: number): X509 {
   const signer = [issuer, ...response.certificates].find((candidate) => isResponder(candidate, response));
   if (signer === undefined) throw refusal(certificate, 'an OCSP answer by an unknown responder', `one by "${issuer.subject.commonName}" or its responder`, 'anybody could have made it');
   if (signer !== issuer) {
@@ -80,11 +80,12 @@ function verifyResponder(response: OcspResponse, certificate: X509, issuer: X509
       throw refusal(certificate, `an OCSP answer signed by "${signer.subject.commonName}"`, 'a certificate for signing OCSP responses', 'the key was made for something else');
     }
   }
-  if (verified.get(response) === signer) return;
+  if (verified.get(response) === signer) return signer;
   if (!verifiesWith(signer.key, response.algorithm, response.signedBytes, response.signature)) {
     throw refusal(certificate, 'an OCSP answer whose signature does not verify', `one signed by "${signer.subject.commonName}"`, 'the answer was changed or forged');
   }
   verified.set(response, signer);
+  return signer;
 }
 
 function isResponder(candidate: X509, { responder }: OcspResponse): boolean {

@@ -146,6 +146,15 @@ describe('judgeNvidia, OCSP', () => {
     expectFailure(about('GH100 A01 GSP BROM', { status: 'revoked' }, { allowCertificateHold: true }), 'ocsp');
   });
 
+  it('ocsp: the verdict ends with the certificate of the responder, where that is first', () => {
+    const responderEnd = GPU_NOW + DAY / 4;
+    const verdict = about('Example Provisioner', { responderEnd });
+    expectPass(verdict);
+    expect(verdict.expiresAtMs).toBe(responderEnd);
+    expect(about('Example Manifest CA', { responderEnd }).expiresAtMs).toBe(responderEnd);
+    expectFailure(about('Example Provisioner', { responderEnd: GPU_NOW - 1000 }), 'ocsp');
+  });
+
   it('ocsp: the policy may limit the age', () => {
     expectPass(judged({}, { ocspMaxAgeMs: 2 * 3_600_000 }));
     expect(named(judged({}, { ocspMaxAgeMs: 1_800_000 }), 'fail')).toEqual(['ocsp', 'driver-rim-ocsp', 'vbios-rim-ocsp']);
