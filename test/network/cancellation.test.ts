@@ -93,18 +93,18 @@ describe('network: cancellation', () => {
     const quick = await network.connect();
     await heldBytes();
     const before = await heldBytes();
-    const asked = ask(slow, { model: 'flood' }, { timeoutMs: 2_500, onPiece: (_, count) => { if (count === 1) forwarder.hold(true); } });
-    const madeBefore: number[] = [];
-    for (let i = 0; i < 15; i += 1) {
+    const asked = ask(slow, { model: 'flood' }, { timeoutMs: 6_000, onPiece: (_, count) => { if (count === 1) forwarder.hold(true); } });
+    let madeBefore = -1;
+    // Until the engine has stood still for a while: what is on its way between the processes fills up first.
+    while (made === 0 || made !== madeBefore) {
+      madeBefore = made;
       const { answer, error } = await ask(quick);
       expect(answer?.text ?? error).toBe('Hello there.');
-      madeBefore.push(made);
-      await sleep(50);
+      await sleep(400);
     }
     expect((await heldBytes() - before) / MEGABYTE).toBeLessThan(64);
     expect(made).toBeLessThan(1_500); // of 4000: the engine waits too
-    expect(madeBefore.at(-2)).toBe(made);
-    expect(String((await asked).error)).toMatch(/not complete after 2500 ms/);
+    expect(String((await asked).error)).toMatch(/not complete after 6000 ms/);
     await until(() => flood.engine.running === 0);
     expect(flood.engine.cancelled).toBe(1);
   });
