@@ -21,7 +21,6 @@ import { PolicyDocument } from '../../src/tee/policy-fields.ts';
 import { reportDataOf } from '../../src/tee/report-data.ts';
 import { createTlsIdentity } from '../../src/tee/tls-identity.ts';
 import type { TlsIdentitySource } from '../../src/tee/tls-identity.ts';
-import { parseX509 } from '../../src/tee/x509/certificate.ts';
 import { forge } from './dcap-forge.ts';
 import type { ForgeOptions } from './dcap-forge.ts';
 import { DRIVER_RIM, FORGED_ROOTS, forgeDevice, forgeOcsp, forgeRim, PKI, VBIOS_RIM } from './nvidia-forge.ts';
@@ -65,7 +64,7 @@ export class Shelf implements CollateralSource {
 
   ocsp(der: Uint8Array, issuer: Parameters<typeof forgeOcsp>[1]): void {
     const nonce = new Uint8Array(32).fill(7);
-    const id = createHash('sha256').update(parseX509(der).der).digest('hex').slice(0, 40);
+    const id = createHash('sha256').update(der).update(issuer.der).digest('hex').slice(0, 40);
     this.put(`nvidia-ocsp-${id}`, { response: Buffer.from(forgeOcsp(der, issuer, { nonce })).toString('hex'), nonce: Buffer.from(nonce).toString('hex') });
   }
 

@@ -6,6 +6,7 @@ import { equalBytes, toHex } from '../../core/bytes.ts';
 import { contextTag, DerReader, TAG } from '../der.ts';
 import { derElement, derOctetString, derOid, derSequence, derUnsigned } from '../der-write.ts';
 import { MAX_OCSP_BYTES, parseOcsp } from '../nvidia/parse-ocsp.ts';
+import { isAbout } from '../nvidia/verify-ocsp.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { hexField, parsing } from './document.ts';
 import type { DocumentSpec } from './document.ts';
@@ -43,7 +44,8 @@ export function ocspRequest(certificate: X509, issuer: X509, nonce: Uint8Array):
 
 /** Answers about one certificate of an NVIDIA chain. `nonce` is random unless a test gives one. */
 export function ocspDocument(certificate: X509, issuer: X509, nonce: Uint8Array = randomBytes(OCSP_NONCE_BYTES)): DocumentSpec {
-  const fingerprint = createHash('sha256').update(certificate.der).digest('hex');
+  // The issuer is part of the question: whoever shows a certificate with another authority above it asks for another answer.
+  const fingerprint = createHash('sha256').update(certificate.der).update(issuer.der).digest('hex');
   const what = `OCSP answer about the certificate "${certificate.subject.commonName.replace(/[^\x20-\x7e]/g, '?').slice(0, 64)}" (serial ${toHex(certificate.serial)})`;
   return {
     id: `nvidia-ocsp-${fingerprint.slice(0, 40)}`, what, mediaTypes: /^application\/ocsp-response\b/i,
@@ -53,16 +55,16 @@ export function ocspDocument(certificate: X509, issuer: X509, nonce: Uint8Array 
     },
     decode: ({ body }) => ({ response: toHex(body), nonce: toHex(nonce) }),
     expiresAtMs(content) {
-      return endOfResponse(hexField(content, 'response', what), hexField(content, 'nonce', what), certificate, what);
+      return endOfResponse(hexField(content, 'response', what), hexField(content, 'nonce', what), [certificate, issuer], what);
     },
   };
 }
 
-/** The end of the answer about `certificate` in milliseconds since the Unix epoch, or null where it names none. */
-function endOfResponse(der: Uint8Array, nonce: Uint8Array, certificate: X509, what: string): number | null {
+/** The end of the answer about the subject, or of its signer's validity, in milliseconds since the Unix epoch; null where it names none. */
+function endOfResponse(der: Uint8Array, nonce: Uint8Array, [subject, issuer]: readonly [subject: X509, issuer: X509], what: string): number | null {
   const response = parsing(what, () => parseOcsp(der));
   if (response.nonce === null || !equalBytes(response.nonce, nonce)) throw unusable(`${what}: the response does not repeat the nonce of the request`);
-  const answer = response.answers.find(({ serial }) => equalBytes(serial, certificate.serial));
+  const answer = response.answers.find((candidate) => isAbout(candidate, subject, issuer));
   if (answer === undefined) throw unusable(`${what}: the response is about another certificate`);
-  return answer.nextUpdate;
+  return answer.nextUpdate === null ? null : Math.min(answer.nextUpdate, ...response.certificates.map(({ notAfter }) => notAfter));
 }

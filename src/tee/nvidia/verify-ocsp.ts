@@ -64,7 +64,8 @@ function requireGood({ status }: OcspAnswer, certificate: X509, { allowHold }: O
   throw refusal(certificate, `revoked on ${iso(status.timeMs)} (${reason})`, 'good', hold ? 'its issuer has withdrawn it for the time being' : 'its issuer has withdrawn it');
 }
 
-function isAbout({ hash, issuerNameHash, issuerKeyHash, serial }: OcspAnswer, certificate: X509, issuer: X509): boolean {
+/** True when an answer names this certificate of this issuer: serial number, name and key. */
+export function isAbout({ hash, issuerNameHash, issuerKeyHash, serial }: OcspAnswer, certificate: X509, issuer: X509): boolean {
   return equalBytes(serial, certificate.serial) && equalBytes(issuerNameHash, digest(hash, certificate.issuer.raw)) && equalBytes(issuerKeyHash, digest(hash, keyBits(issuer)));
 }
 

@@ -50,6 +50,8 @@ const explicit = (tag: number, content: Uint8Array): Uint8Array => derElement(co
 
 interface OcspForgery {
   readonly serial?: Uint8Array;
+  readonly issuerName?: Uint8Array;
+  readonly issuerKey?: Uint8Array;
   readonly nonce?: Uint8Array | null;
   readonly nextUpdate?: number | null;
   readonly status?: number;
@@ -58,8 +60,8 @@ interface OcspForgery {
 const generalized = (ms: number): Uint8Array => derElement(TAG.generalizedTime, Buffer.from(`${new Date(ms).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`));
 
 /** An OCSP response with a signature of nobody: as far as a cache looks into it. */
-function ocspResponse({ serial = Uint8Array.of(9), nonce = null, nextUpdate = NOW + DAY, status = 0 }: OcspForgery = {}): Buffer {
-  const id = derSequence(derSequence(derOid('2.16.840.1.101.3.4.2.2')), derOctetString(Uint8Array.of(1)), derOctetString(Uint8Array.of(2)), derUnsigned(serial));
+function ocspResponse({ serial = Uint8Array.of(9), issuerName = Uint8Array.of(1), issuerKey = Uint8Array.of(2), nonce = null, nextUpdate = NOW + DAY, status = 0 }: OcspForgery = {}): Buffer {
+  const id = derSequence(derSequence(derOid('2.16.840.1.101.3.4.2.2')), derOctetString(issuerName), derOctetString(issuerKey), derUnsigned(serial));
   const single = derSequence(id, derElement(contextTag(0, false)), generalized(NOW), ...(nextUpdate === null ? [] : [explicit(0, generalized(nextUpdate))]));
   const extensions = nonce === null ? [] : [explicit(1, derSequence(derSequence(derOid('1.3.6.1.5.5.7.48.1.2'), derOctetString(derOctetString(nonce)))))];
   const data = derSequence(explicit(2, derOctetString(Uint8Array.of(3))), generalized(NOW), derSequence(single), ...extensions);
@@ -68,16 +70,15 @@ function ocspResponse({ serial = Uint8Array.of(9), nonce = null, nextUpdate = NO
   return Buffer.from(derSequence(derElement(TAG.enumerated, Uint8Array.of(status)), ...(status === 0 ? [bytes] : [])));
 }
 
-/** Serial number and nonce that a request names. */
-function asked({ body }: SeenRequest): { serial: Uint8Array; nonce: Uint8Array } {
+/** Certificate and nonce that a request names. */
+function asked({ body }: SeenRequest): Required<Pick<OcspForgery, 'serial' | 'issuerName' | 'issuerKey'>> & { nonce: Uint8Array } {
   const request = DerReader.of(body, 'request', 4096).nested('request').nested('body');
   const id = request.nested('list').nested('entry').nested('certificate id');
   id.any('algorithm');
-  id.octetString('issuer name');
-  id.octetString('issuer key');
+  const named = { issuerName: id.octetString('issuer name'), issuerKey: id.octetString('issuer key') };
   const extension = request.nested('extensions', contextTag(2, true)).nested('extensions').nested('extension');
   extension.oid('nonce');
-  return { serial: id.unsigned('serial', 21), nonce: DerReader.of(extension.octetString('nonce'), 'nonce', 64).octetString('nonce') };
+  return { ...named, serial: id.unsigned('serial', 21), nonce: DerReader.of(extension.octetString('nonce'), 'nonce', 64).octetString('nonce') };
 }
 
 const OCSP_TYPE = { 'content-type': 'application/ocsp-response' };
@@ -167,6 +168,8 @@ describe('assembleGpuCollateral', () => {
   const about = (change: OcspForgery): Answering => (request) => ({ headers: OCSP_TYPE, body: ocspResponse({ ...asked(request), ...change }) });
   it.each<[string, Answering, RegExp]>([
     ['an answer about another certificate', about({ serial: Uint8Array.of(9) }), /about another certificate/],
+    ['an answer about a certificate of another issuer', about({ issuerKey: new Uint8Array(48) }), /about another certificate/],
+    ['an answer about a certificate of another name above it', about({ issuerName: new Uint8Array(48) }), /about another certificate/],
     ['an answer to another request', about({ nonce: new Uint8Array(32) }), /does not repeat the nonce/],
     ['an answer without the nonce', about({ nonce: null }), /does not repeat the nonce/],
     ['an error of the responder', about({ status: 3 }), /status tryLater/],
@@ -214,6 +217,12 @@ describe('rimDocument, ocspDocument', () => {
     expect(hex).toContain(OPENSSL_CERT_ID);
     expect(hex.endsWith(`06092b060105050730010204220420${'07'.repeat(32)}`)).toBe(true);
     expect(ocspDocument(leaf, root).id).toMatch(/^nvidia-ocsp-[0-9a-f]{40}$/);
+  });
+
+  it('ocspDocument: the same certificate under another authority is another question', () => {
+    const [, subject, issuer, other] = DEVICE;
+    if (subject === undefined || issuer === undefined || other === undefined) throw new TypeError('no chain');
+    expect(ocspDocument(subject, other).id).not.toBe(ocspDocument(subject, issuer).id);
   });
 
   it('ocspSubjects: neither leaf nor root of a device, no root of a signer', () => {
