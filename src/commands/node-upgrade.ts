@@ -24,6 +24,7 @@ import type { LaunchPlan } from './detach.ts';
 const HEALTHY_MS = 120_000;
 const LOOK_MS = 250;
 const RESTART_MS = 120_000;
+const APPEAR_MS = 60_000;
 const READY_MS = 15 * 60_000;
 
 export function declare(command: Command): void {
@@ -112,7 +113,8 @@ async function replacementOf(invocation: Invocation, place: DaemonPlace, launch:
       await new Promise<void>((resolve, reject) => {
         execFile('/bin/sh', ['-c', restart], { timeout: RESTART_MS }, (error) => (error === null ? resolve() : reject(new DaemonError('E_NOT_RUNNING', `"${restart}" failed: ${error.message.slice(0, 500)}`))));
       });
-      await awaitDaemon(place, { timeoutMs: READY_MS, signal: by.context.signal });
+      // systemd and others return before the node has said anything.
+      await awaitDaemon(place, { appearMs: APPEAR_MS, timeoutMs: READY_MS, signal: by.context.signal });
     },
   };
 }

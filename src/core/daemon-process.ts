@@ -119,10 +119,18 @@ export async function startDaemon(place: DaemonPlace, program: Program, options:
   }
 }
 
-/** Waits until a daemon that runs already is ready again. Throws DaemonError when it ends or does not become ready, or the signal's reason. */
-export async function awaitDaemon(place: DaemonPlace, options: WaitOptions): Promise<DaemonRecord> {
+/**
+ * Waits until a daemon is ready that something else starts, or that runs already; `appearMs`: how long until it says so much as that
+ * it starts (default: it has said so). Throws DaemonError when it ends or does not become ready, or the signal's reason.
+ */
+export async function awaitDaemon(place: DaemonPlace, { appearMs = 0, ...options }: WaitOptions & { readonly appearMs?: number }): Promise<DaemonRecord> {
+  const deadline = performance.now() + appearMs;
+  let appeared = false;
   return waitUntilReady(place, options, async (record) => {
-    if (record === null || !isAlive(record)) throw new DaemonError('E_NOT_RUNNING', `the ${place.what} has ended: ${await logTail(place.log)}`, { hint: `its log is ${place.log}` });
+    const lives = record !== null && isAlive(record);
+    appeared ||= lives;
+    if (!lives && !appeared && performance.now() < deadline) return null;
+    if (!lives) throw new DaemonError('E_NOT_RUNNING', `the ${place.what} has ended: ${await logTail(place.log)}`, { hint: `its log is ${place.log}` });
     return record;
   });
 }
