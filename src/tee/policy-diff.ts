@@ -21,10 +21,27 @@ export function diffPolicies(before: PolicyDocument, after: PolicyDocument): Pol
     const [first, second] = [valuesOf(before), valuesOf(after)];
     return Object.entries(fields).flatMap(([name, { rule }]): PolicyDifference[] => {
       const [from, to] = [first[name] ?? null, second[name] ?? null];
-      const effect = effectOf(rule, from, to);
+      const effect = JSON.stringify(from) === JSON.stringify(to) ? null : effectOf(rule, meant(section, name, first), meant(section, name, second));
       return effect === null ? [] : [{ field: section === '' ? name : `${section}.${name}`, before: from, after: to, effect }];
     });
   });
+}
+
+/** The two lists of images of a family, where it has both. */
+const OTHER_LIST = new Map([['measurements', 'image_hashes'], ['image_hashes', 'measurements']]);
+
+const isEmpty = (list: unknown): boolean => Array.isArray(list) && list.length === 0;
+
+/**
+ * The value as it is compared. An empty list of images lets nothing pass, unless images are not judged at all; and of SEV-SNP's two
+ * lists, both of which must match where both are given, an empty one leaves it to the other: then it stands for everything.
+ */
+function meant(section: string, name: string, values: Readonly<Record<string, unknown>>): unknown {
+  const value = values[name] ?? null;
+  const other = OTHER_LIST.get(name);
+  if (other === undefined || !isEmpty(value)) return value;
+  const leaves = section === 'sev-snp' && !isEmpty(values[other]);
+  return leaves || values['any_measurement'] === true ? null : value;
 }
 
 /** Null when both values mean the same. */
@@ -42,6 +59,7 @@ function effectOf(rule: FieldRule, from: unknown, to: unknown): DiffEffect | nul
       if (from === to) return null;
       return from === null ? 'stronger' : to === null ? 'weaker' : 'other';
     }
+    case 'required': return from === to ? null : to === 'required' ? 'stronger' : 'weaker';
     case 'exact': return from === to ? null : 'other';
   }
 }

@@ -6,9 +6,9 @@ import { z } from 'zod';
  * How a change of the field is to be judged. `allow`: every further entry lets more pass, and null lets everything pass;
  * `require`: every further entry lets less pass; `permit` and `demand`: a flag that weakens or strengthens when true;
  * `minimum` and `maximum`: bounds, null for none; `permitBits` and `demandBits`: masks of bits; `pin`: one value, null for any;
- * `exact`: a value whose changes are neither.
+ * `required`: a word of which "required" is the strictest; `exact`: a value whose changes are neither.
  */
-export type FieldRule = 'allow' | 'require' | 'permit' | 'demand' | 'minimum' | 'maximum' | 'permitBits' | 'demandBits' | 'pin' | 'exact';
+export type FieldRule = 'allow' | 'require' | 'permit' | 'demand' | 'minimum' | 'maximum' | 'permitBits' | 'demandBits' | 'pin' | 'required' | 'exact';
 
 export interface PolicyField<S extends z.ZodType = z.ZodType> {
   readonly schema: S;
@@ -125,7 +125,7 @@ const NVIDIA = {
   gpu_count: field(z.int().min(0).max(16).nullable().default(null), 'exact', 'how many GPUs there must be, without which a verdict on GPUs stays incomplete; with it, GPU evidence must be there'),
   switch_count: field(z.int().min(0).max(16).default(0), 'exact', 'how many switches there must be'),
   modes: field(list(z.enum(['single', 'multi', 'protected-pcie'])).default(['single', 'multi']), 'allow', 'modes of GPUs; "protected-pcie" leaves the links between them in the clear'),
-  fwid: field(z.enum(['required', 'when-reported']).default('required'), 'pin', '"when-reported" for drivers before 550, which do not report the firmware that holds the signing key'),
+  fwid: field(z.enum(['required', 'when-reported']).default('required'), 'required', '"when-reported" for drivers before 550, which do not report the firmware that holds the signing key'),
   require_system_mode: field(flag(true), 'demand', 'the guest must state that confidential computing is on and developer tools are off'),
   allow_certificate_hold: field(flag(false), 'permit', 'true: a certificate that OCSP calls on hold is accepted'),
   ocsp_max_age_hours: field(z.int().min(1).max(24 * 365).nullable().default(null), 'maximum', 'largest age of OCSP answers in hours; without it, their own next update counts'),

@@ -134,6 +134,13 @@ describe('diffPolicies', () => {
     ['', '[sev-snp]\nminimum_tcb = { Turin = { bootloader = 0, tee = 0, snp = 0, microcode = 0 } }', { 'sev-snp.minimum_tcb': 'stronger' }],
     ['', '[nvidia]\ngpu_count = 1\nocsp_max_age_hours = 24', { 'nvidia.gpu_count': 'other', 'nvidia.ocsp_max_age_hours': 'stronger' }],
     [`[sev-snp]\nhost_data = "${HASH}"`, '', { 'sev-snp.host_data': 'weaker' }],
+    ['', '[nvidia]\nfwid = "when-reported"', { 'nvidia.fwid': 'weaker' }],
+    // With both lists both must match; where only one is left, it alone decides.
+    [`[sev-snp]\nmeasurements = ["${REGISTER}"]\nimage_hashes = ["${HASH}"]`, `[sev-snp]\nimage_hashes = ["${HASH}"]`, { 'sev-snp.measurements': 'weaker' }],
+    [`[sev-snp]\nmeasurements = ["${REGISTER}"]\nimage_hashes = ["${HASH}"]`, `[sev-snp]\nmeasurements = ["${REGISTER}"]`, { 'sev-snp.image_hashes': 'weaker' }],
+    ['[sev-snp]\nany_measurement = true', `[sev-snp]\nimage_hashes = ["${HASH}"]`, { 'sev-snp.any_measurement': 'stronger', 'sev-snp.image_hashes': 'stronger' }],
+    ['[tdx]\nany_measurement = true', `[tdx]\nimage_hashes = ["${HASH}"]`, { 'tdx.any_measurement': 'stronger', 'tdx.image_hashes': 'stronger' }],
+    ['', `[sev-snp]\nimage_hashes = ["${HASH}"]`, { 'sev-snp.image_hashes': 'weaker' }],
   ])('%j to %j', async (before, after, wanted) => {
     expect(await effects(before, after)).toEqual(wanted);
     const back = Object.fromEntries(Object.entries(wanted).map(([field, effect]) => [field, effect === 'weaker' ? 'stronger' : effect === 'stronger' ? 'weaker' : effect]));
