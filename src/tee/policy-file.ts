@@ -65,6 +65,11 @@ export function policyOfDocument(document: PolicyDocument, name: string): Attest
   };
   checkDcapPolicy(policy.dcap);
   checkSnp(document['sev-snp']);
+  if ((document.nvidia.gpu_count ?? 0) > 0 && !accepts('nvidia')) {
+    throw new ConfigError('E_CONFIG', `the policy "${name}" counts GPUs and does not accept their evidence, expected "nvidia" in accept or no gpu_count`, {
+      hint: 'without it, machines would pass that show no GPU at all',
+    });
+  }
   return policy;
 }
 
