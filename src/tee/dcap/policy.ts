@@ -22,7 +22,7 @@ export interface TcbPolicy {
   readonly graceDays: number;
   /** Smallest tcbEvaluationDataNumber of TCB info and QE identity. Default: 17, in force since November 2024. */
   readonly minEvaluationDataNumber: number;
-  /** Largest age of TCB info and QE identity in days; null leaves it to their own nextUpdate (30 days). Default: null. */
+  /** Largest age of TCB info, QE identity and PCK revocation list in days; null leaves it to their own nextUpdate (30 days). Default: null. */
   readonly maxCollateralAgeDays: number | null;
   /** Platforms by their PPID (16 bytes, hexadecimal); null for any. Default: null. */
   readonly hosts: readonly string[] | null;

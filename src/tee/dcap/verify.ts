@@ -50,7 +50,7 @@ export interface VerifiedQuote {
   /** The smaller of the two evaluation data numbers. */
   readonly evaluationDataNumber: number;
   readonly tcbInfoVersion: number;
-  /** When the older of TCB info and QE identity was issued. */
+  /** When the oldest of TCB info, QE identity and PCK revocation list was issued. The root's own list is made once a year. */
   readonly collateralIssuedMs: number;
   /** Earliest end of anything that the result rests on. */
   readonly expiresAtMs: number;
@@ -97,7 +97,7 @@ export function verifyQuote(quote: Quote, collateral: Collateral, rules: DcapRul
     supersededMs: superseded.length === 0 ? null : earliest(...superseded),
     evaluationDataNumber: Math.min(info.evaluationDataNumber, collateral.qeIdentity.value.evaluationDataNumber),
     tcbInfoVersion: info.version,
-    collateralIssuedMs: earliest(info.issuedMs, collateral.qeIdentity.value.issuedMs),
+    collateralIssuedMs: earliest(info.issuedMs, collateral.qeIdentity.value.issuedMs, collateral.pckCrl.thisUpdate),
     expiresAtMs: expiryOf(chain, collateral),
   };
 }

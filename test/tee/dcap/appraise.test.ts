@@ -72,6 +72,14 @@ describe('appraise: TCB', () => {
     expect(summary(judgeForged({}, { policy: tcb({ maxCollateralAgeDays: 1 }), nowMs: NOW_MS + 1000 }))).toBe('fail collateral-age');
   });
 
+  it('appraise: age of the list of revoked platforms, which is issued anew as often, and not of the root\'s', () => {
+    const older = { thisUpdate: NOW_MS - 2 * DAY_MS };
+    expect(summary(judgeForged({ pckCrl: older }, { policy: tcb({ maxCollateralAgeDays: 1 }) }))).toBe('fail collateral-age');
+    expect(summary(judgeForged({ pckCrl: older }, { policy: tcb({ maxCollateralAgeDays: 2 }) }))).toBe('pass');
+    expect(judgeForged({ pckCrl: older }, { policy: tcb({ maxCollateralAgeDays: 5 }) }).verdict.expiresAtMs).toBe(NOW_MS + 3 * DAY_MS);
+    expect(summary(judgeForged({ rootCrl: older }, { policy: tcb({ maxCollateralAgeDays: 1 }) }))).toBe('pass');
+  });
+
   it('appraise: allow-list of hosts', () => {
     expect(summary(judgeForged({}, { policy: tcb({ hosts: ['00112233445566778899aabbccddeeff'] }) }))).toBe('pass');
     expect(summary(judgeForged({}, { policy: tcb({ hosts: [] }) }))).toBe('fail host');
