@@ -290,12 +290,12 @@ function registersOf(cpu: CpuPart | null): Registers {
 }
 
 /** That all of one collection was made by the owner of its key, for the verifier's nonce. */
-function judgeBinding({ publicKey, nonce: stated, signature, devices }: Collection, { cpu }: EvidenceFile, { nonce }: JudgeInput): JudgedPart {
+function judgeBinding({ publicKey, nonce: stated, signature, devices, system }: Collection, { cpu }: EvidenceFile, { nonce }: JudgeInput): JudgedPart {
   const checks = new CheckList();
   const bytes = cpu?.kind === 'dcap' ? cpu.quote : cpu?.kind === 'sev-snp' ? cpu.report : new Uint8Array(0);
-  const collected = { cpu: bytes, devices: devices.map(({ evidence, certificate }) => ({ arch: '', nonce: '', evidence, certificate })) };
+  const collected = { cpu: bytes, devices: devices.map(({ evidence, certificate }) => ({ arch: '', nonce: '', evidence, certificate })), system };
   checks.check(isSigned(() => isFresh(publicKey, stated, collected, signature)), {
-    name: 'freshness-signature', seen: `a signature over nonce, CPU evidence and ${devices.length} devices`, wanted: `one by the key ${toHex(publicKey)}`,
+    name: 'freshness-signature', seen: `a signature over nonce, CPU evidence and ${devices.length} devices${system === null ? '' : ' with their mode'}`, wanted: `one by the key ${toHex(publicKey)}`,
     meaning: 'the parts were not collected together by the owner of the key',
   });
   if (nonce === null) checks.info('nonce', toHex(stated), 'nobody asked with a nonce of their own: the evidence may be an old one');

@@ -74,9 +74,11 @@ export interface Collection {
   /** Raw Ed25519 key and the nonce that the evidence was made for, 32 bytes each. */
   readonly publicKey: Uint8Array;
   readonly nonce: Uint8Array;
-  /** By the key over nonce, CPU evidence and devices: 64 bytes. */
+  /** By the key over nonce, CPU evidence, devices and their mode: 64 bytes. */
   readonly signature: Uint8Array;
   readonly devices: readonly { readonly evidence: string; readonly certificate: string }[];
+  /** As it stands in the file; null where it has none. */
+  readonly system: { readonly cc_mode: string; readonly dev_tools: string } | null;
   /** TDX only: the ACPI table and the log area. */
   readonly eventLog: { readonly table: Uint8Array; readonly log: Uint8Array } | null;
 }
@@ -237,11 +239,19 @@ function collectionFile(json: JsonObject): EvidenceFile {
         const object = asObject(device, what);
         return { evidence: textField(object, 'evidence', what, 1024 * 1024), certificate: textField(object, 'certificate', what, 1024 * 1024) };
       }),
+      system: systemOf(nvidia === null ? undefined : fieldOf(nvidia, 'system')),
       eventLog: eventLogOf(fieldOf(json, 'event_log') ?? null),
     },
     cpu: family === 'tdx' ? dcapPart(cpu, reportData) : snpPart(cpu, vek, reportData),
     gpu: nvidia === null ? null : { kind: 'nvidia', bundle: nvidia },
   };
+}
+
+function systemOf(value: unknown): Collection['system'] {
+  if (value === undefined) return null;
+  const what = `system of ${COLLECTION}`;
+  const object = asObject(value, what);
+  return { cc_mode: textField(object, 'cc_mode', what, 8), dev_tools: textField(object, 'dev_tools', what, 8) };
 }
 
 const MAX_CCEL_TABLE_BYTES = 4096;

@@ -5,6 +5,7 @@ import { toHex } from '../../src/core/bytes.ts';
 import { makeCertificate } from '../../src/tee/certificate-make.ts';
 import type { CertificateEvidence } from '../../src/tee/certificate-evidence.ts';
 import { signFreshness } from '../../src/tee/collect/freshness.ts';
+import type { DeviceEvidence, SystemModeText } from '../../src/tee/collect/gpu-evidence.ts';
 import { parseEvidenceFile } from '../../src/tee/evidence-file.ts';
 import type { EvidenceFile } from '../../src/tee/evidence-file.ts';
 import { judgeEvidence } from '../../src/tee/evidence-file-judge.ts';
@@ -15,6 +16,7 @@ import { reportDataOf } from '../../src/tee/report-data.ts';
 import { makeSimulatedEvidence } from '../../src/tee/simulated.ts';
 import { generateTlsKeys } from '../../src/tee/tls-keys.ts';
 import { trustRootsOf } from '../../src/tee/trust-roots.ts';
+import { forgeMachine } from '../fakes/nvidia-forge.ts';
 import { AUTHORITIES, forgeCollateral, forgeReport, GOOD_TCB, MEASUREMENT, REPORT_DATA, rootsOf, SNP_NOW } from '../fakes/snp-forge.ts';
 import { acceptedOrRefused, expectRefusal } from './expect-error.ts';
 import { checkOf, named } from './verdict-of.ts';
@@ -162,6 +164,23 @@ describe('judgeEvidence', () => {
     const other = { ...collection, nonce: '00'.repeat(32) };
     expect(named(judge(parseEvidenceFile(utf8(other)), { ...rules, nonce: new Uint8Array(32) }), 'fail')).toEqual(['freshness-signature']);
     expect(named(judge(parseEvidenceFile(utf8({ ...collection, tls_public_key: toHex(generateTlsKeys().publicKey) })), rules), 'fail')).toEqual(['report-data', 'freshness-signature']);
+  });
+
+  it('a collection is refused when the mode of its GPUs was changed, added or taken away on the way', async () => {
+    const keys = generateTlsKeys();
+    const nonce = new Uint8Array(32).fill(3);
+    const report = forgeReport({ patches: [[80, reportDataOf(keys.publicKey)]] });
+    const { devices } = forgeMachine() as { devices: DeviceEvidence[] };
+    const collected = (signed: SystemModeText | null, told: SystemModeText | null): EvidenceFile => parseEvidenceFile(utf8({
+      schema: 'cocoon.evidence/1', family: 'sev-snp', tls_public_key: toHex(keys.publicKey), nonce: toHex(nonce), cpu: { report_hex: toHex(report), collateral: forgeCollateral() },
+      vek: null, event_log: null, nvidia: { devices, ...(told !== null && { system: told }) },
+      freshness_signature: toHex(signFreshness(keys, nonce, { cpu: report, devices, system: signed })),
+    }));
+    const rules = { ...await snpRules(), nonce };
+    const [good, bad]: [SystemModeText, SystemModeText] = [{ cc_mode: 'on', dev_tools: 'off' }, { cc_mode: 'on', dev_tools: 'on' }];
+    const signature = (signed: SystemModeText | null, told: SystemModeText | null): string => checkOf(judge(collected(signed, told), rules), 'freshness-signature').result;
+    expect([signature(good, good), signature(bad, bad), signature(null, null)]).toEqual(['pass', 'pass', 'pass']);
+    expect([signature(bad, good), signature(null, good), signature(bad, null)]).toEqual(['fail', 'fail', 'fail']);
   });
 
   it('a policy that counts GPUs is not satisfied without them', () => {

@@ -143,7 +143,7 @@ export interface EvidenceBundle {
    * Null where none was asked.
    */
   readonly nvidia: NvidiaEvidence | null;
-  /** Ed25519 by the TLS key over nonce, CPU evidence and devices (freshness.ts). */
+  /** Ed25519 by the TLS key over nonce, CPU evidence, devices and their mode (freshness.ts). */
   readonly freshness_signature: string;
 }
 
@@ -180,7 +180,7 @@ export async function collectBundle(request: BundleRequest, options: CollectOpti
     schema: 'cocoon.evidence/1', family: cpu.family, tls_public_key: toHex(keys.publicKey), nonce: toHex(nonce),
     cpu: await cpuBundle(cpu, request, options), vek: cpu.family === 'tdx' ? null : cpu.vek,
     event_log: ccel === null ? null : { ccel_table_hex: toHex(ccel.table), ccel_hex: toHex(ccel.log) },
-    nvidia, freshness_signature: toHex(signFreshness(keys, nonce, { cpu: bytes, devices: nvidia?.devices ?? [] })),
+    nvidia, freshness_signature: toHex(signFreshness(keys, nonce, { cpu: bytes, devices: nvidia?.devices ?? [], system: nvidia?.system ?? null })),
   };
 }
 

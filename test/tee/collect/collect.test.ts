@@ -123,7 +123,8 @@ describe('collectBundle', () => {
     });
     const devices = bundle.nvidia?.devices ?? [];
     expect(devices.map(({ nonce }) => nonce)).toEqual([1, 2].map(() => Buffer.from(gpuNonceOf(NONCE, KEYS.publicKey)).toString('hex')));
-    expect(isFresh(KEYS.publicKey, NONCE, { cpu: quote, devices }, Buffer.from(bundle.freshness_signature, 'hex'))).toBe(true);
+    const system = bundle.nvidia?.system ?? null;
+    expect(isFresh(KEYS.publicKey, NONCE, { cpu: quote, devices, system }, Buffer.from(bundle.freshness_signature, 'hex'))).toBe(true);
     expect(parseNvidiaBundle({ ...bundle.nvidia, collateral: { rims: [], ocsp: [] } })).toMatchObject({ devices: [{ architecture: 'HOPPER' }, { architecture: 'HOPPER' }], system: { confidentialComputing: true, developerTools: false } });
   });
 
@@ -180,10 +181,17 @@ describe('freshness', () => {
       isFresh(KEYS.publicKey, NONCE, { ...collected, devices: [second, first] }, signature),
       isFresh(KEYS.publicKey, NONCE, { ...collected, devices: [first] }, signature),
       isFresh(KEYS.publicKey, NONCE, { ...collected, devices: [first, { ...second, certificate: 'DDDE' }] }, signature),
+      isFresh(KEYS.publicKey, NONCE, { ...collected, system: { cc_mode: 'on', dev_tools: 'off' } }, signature),
       isFresh(KEYS.publicKey, NONCE, collected, signature.subarray(1)),
       isFresh(KEYS.publicKey, NONCE, collected, new Uint8Array(64)),
     ];
     expect(others).toEqual(others.map(() => false));
+  });
+
+  it('isFresh: exactly this mode of the GPUs', () => {
+    const [on, off] = [{ cc_mode: 'on', dev_tools: 'on' }, { cc_mode: 'on', dev_tools: 'off' }] as const;
+    const withMode = signFreshness(KEYS, NONCE, { ...collected, system: on });
+    expect([on, off, null].map((system) => isFresh(KEYS.publicKey, NONCE, { ...collected, system }, withMode))).toEqual([true, false, false]);
   });
 
   it('gpuNonceOf: depends on nonce and key, and is neither', () => {
