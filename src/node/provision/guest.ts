@@ -1,7 +1,7 @@
 // The confidential guest: QEMU's command line with the GPU passed through, and the definition of an image (mkosi) in which
 // `cocoon node start` is what runs. The root file system is read-only and bound by dm-verity to the kernel image, which is what TDX
 // and SEV-SNP measure; the same inputs give the same image. QEMU 10.1 docs: system/i386/tdx.rst, amd-memory-encryption.rst.
-import { nodeUnit } from './units.ts';
+import { HARDENING, nodeUnit, SYSTEM_CALLS } from './units.ts';
 
 export type GuestTee = 'tdx' | 'snp';
 
@@ -149,10 +149,11 @@ Checksum=yes
     { path: 'mkosi.extra/usr/lib/systemd/system/cocoon-node.service', mode: 0o644, content: nodeUnit({ program: ['/usr/bin/node', '/opt/cocoon/bin/cocoon'], user: 'cocoon', network: options.network, arguments: served === null ? [] : ['--model', served], passphrase: 'state' }, 'guest') },
     { path: 'mkosi.extra/usr/lib/systemd/system/var-lib-cocoon.mount', mode: 0o644, content: STATE_MOUNT },
     { path: 'mkosi.extra/usr/lib/systemd/system/cocoon-scratch.service', mode: 0o644, content: SCRATCH },
+    { path: 'mkosi.extra/usr/lib/systemd/system/var-lib-cocoon-models.mount', mode: 0o644, content: SCRATCH_MOUNT },
     ...pull === null ? [] : [{ path: 'mkosi.extra/usr/lib/systemd/system/cocoon-model.service', mode: 0o644, content: modelUnit(pull) }],
     { path: 'mkosi.extra/usr/lib/sysusers.d/cocoon.conf', mode: 0o644, content: 'u cocoon - "Cocoon node" /var/lib/cocoon /usr/sbin/nologin\n' },
     { path: 'mkosi.extra/usr/lib/modules-load.d/cocoon.conf', mode: 0o644, content: `${tee === 'tdx' ? 'tdx_guest' : 'sev-guest'}\n` },
-    { path: 'mkosi.extra/usr/lib/systemd/system-preset/00-cocoon.preset', mode: 0o644, content: `enable cocoon-node.service\nenable var-lib-cocoon.mount\nenable cocoon-scratch.service\n${pull === null ? '' : 'enable cocoon-model.service\n'}enable systemd-resolved.service\nenable systemd-networkd.service\nenable systemd-timesyncd.service\ndisable *\n` },
+    { path: 'mkosi.extra/usr/lib/systemd/system-preset/00-cocoon.preset', mode: 0o644, content: `enable cocoon-node.service\nenable var-lib-cocoon.mount\nenable var-lib-cocoon-models.mount\n${pull === null ? '' : 'enable cocoon-model.service\n'}enable systemd-resolved.service\nenable systemd-networkd.service\nenable systemd-timesyncd.service\ndisable *\n` },
     { path: 'mkosi.extra/etc/systemd/network/50-virtio.network', mode: 0o644, content: '[Match]\nDriver=virtio_net\n\n[Network]\nDHCP=yes\n' },
     ...nvidia ? [{ path: 'mkosi.extra/etc/systemd/system/nvidia-persistenced.service.d/cocoon.conf', mode: 0o644, content: PERSISTENCE }] : [],
   ];
@@ -184,19 +185,44 @@ RequiredBy=cocoon-node.service
 /** What the host must be able neither to read nor to replace after it was checked: models, on a disk whose key dies with the guest. */
 const SCRATCH = `[Unit]
 Description=Encrypted disk for models
-DefaultDependencies=no
-Requires=var-lib-cocoon.mount
-After=var-lib-cocoon.mount
-Before=cocoon-node.service
+Requires=dev-disk-by\\x2did-virtio\\x2dcocoon\\x2dscratch.device
+After=dev-disk-by\\x2did-virtio\\x2dcocoon\\x2dscratch.device
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 512 --key-file /dev/urandom /dev/disk/by-id/virtio-cocoon-scratch scratch
 ExecStart=/usr/sbin/mkfs.ext4 -q -E lazy_itable_init=1 /dev/mapper/scratch
-ExecStart=/usr/bin/install -d -m 0700 -o cocoon -g cocoon /var/lib/cocoon /var/lib/cocoon/models
-ExecStart=/usr/bin/mount -o nodev,nosuid,noexec /dev/mapper/scratch /var/lib/cocoon/models
-ExecStart=/usr/bin/chown cocoon:cocoon /var/lib/cocoon/models
+LimitMEMLOCK=infinity
+LimitCORE=0
+
+${HARDENING}ProtectKernelTunables=yes
+MemoryDenyWriteExecute=yes
+PrivateNetwork=yes
+IPAddressDeny=any
+# Root with what the device mapper asks for, and a key that is never swapped out. The file system is mounted by systemd itself.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_IPC_LOCK
+DevicePolicy=closed
+DeviceAllow=/dev/mapper/control rw
+DeviceAllow=block-virtblk rw
+DeviceAllow=block-device-mapper rw
+RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_ALG
+${SYSTEM_CALLS}`;
+
+const SCRATCH_MOUNT = `[Unit]
+Description=Models
+# By default all other file systems of the machine would wait for this one, and so would what makes it.
+DefaultDependencies=no
+Requires=cocoon-scratch.service
+After=cocoon-scratch.service
+Before=cocoon-node.service umount.target
+Conflicts=umount.target
+
+[Mount]
+What=/dev/mapper/scratch
+Where=/var/lib/cocoon/models
+Type=ext4
+Options=nodev,nosuid,noexec
 
 [Install]
 RequiredBy=cocoon-node.service
@@ -205,8 +231,8 @@ RequiredBy=cocoon-node.service
 const modelUnit = ({ reference, name }: { readonly reference: string; readonly name: string }): string => `[Unit]
 Description=The model that the node serves
 Wants=network-online.target
-Requires=cocoon-scratch.service
-After=network-online.target cocoon-scratch.service
+Requires=var-lib-cocoon-models.mount
+After=network-online.target var-lib-cocoon-models.mount
 Before=cocoon-node.service
 
 [Service]
@@ -215,16 +241,20 @@ RemainAfterExit=yes
 User=cocoon
 Group=cocoon
 ExecStart=/usr/bin/node /opt/cocoon/bin/cocoon models pull ${reference} --name ${name} --home /var/lib/cocoon
+StateDirectory=cocoon cocoon/models
+StateDirectoryMode=0700
 Restart=on-failure
 RestartSec=10
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths=/var/lib/cocoon
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-CapabilityBoundingSet=
+LimitCORE=0
 
+# Not MemoryDenyWriteExecute: V8 compiles code at run time.
+${HARDENING}ProtectKernelTunables=yes
+PrivateDevices=yes
+PrivateUsers=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+${SYSTEM_CALLS}
 [Install]
 RequiredBy=cocoon-node.service
 `;

@@ -7,7 +7,10 @@ export interface UnitOptions {
   readonly network: string;
   /** Further arguments of `node start`. */
   readonly arguments: readonly string[];
-  /** Default: an encrypted credential of this machine. A guest's image has none, and is given it on the disk of its state. */
+  /**
+   * Default: an encrypted credential of this machine. A guest's image has none, and is given it on the disk of its state; its models
+   * are on a disk of their own, which is new at each start.
+   */
   readonly passphrase?: 'credential' | 'state';
 }
 
@@ -22,7 +25,7 @@ const quoted = (word: string): string => {
 const command = (words: readonly string[]): string => words.map(quoted).join(' ');
 
 /** Everything that takes rights away and that no part of the work needs. */
-const HARDENING = `NoNewPrivileges=yes
+export const HARDENING = `NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
@@ -41,6 +44,11 @@ KeyringMode=private
 SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 UMask=0077
+`;
+
+/** What user-space programs ask of the kernel, without what changes the machine. */
+export const SYSTEM_CALLS = `SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @obsolete @clock @cpu-emulation @debug @module @mount @raw-io @reboot @swap
 `;
 
 /** Serves: in a confidential guest (`guest`), or without attestation (`bare`). */
@@ -63,7 +71,7 @@ ${passphrase === 'credential' ? `# The wallet is unlocked once, by a credential 
 LoadCredentialEncrypted=passphrase:${CREDENTIAL}` : `# The wallet is unlocked once, by what its owner has put on the disk of the state; without it the start fails at once.
 LoadCredential=passphrase:${STATE}/passphrase`}
 Environment=COCOON_PASSPHRASE_FILE=%d/passphrase
-StateDirectory=cocoon
+StateDirectory=cocoon${passphrase === 'credential' ? '' : ' cocoon/models'}
 StateDirectoryMode=0700
 Restart=on-failure
 RestartSec=5
@@ -94,9 +102,7 @@ DeviceAllow=char-nvidia-caps rw
 DeviceAllow=char-nvidia-uvm rw
 DeviceAllow=char-drm rw
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @obsolete @clock @cpu-emulation @debug @module @mount @raw-io @reboot @swap
-
+${SYSTEM_CALLS}
 [Install]
 WantedBy=multi-user.target
 `;
@@ -142,9 +148,7 @@ DeviceAllow=/dev/vhost-net rw
 DeviceAllow=/dev/vhost-vsock rw
 DeviceAllow=/dev/net/tun rw
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_VSOCK AF_NETLINK
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @obsolete @clock @cpu-emulation @debug @module @mount @raw-io @reboot @swap
-
+${SYSTEM_CALLS}
 [Install]
 WantedBy=multi-user.target
 `;
