@@ -107,7 +107,7 @@ class VerifiedNodes implements SealedNodes {
   }
 
   async #verify(offer: SignedRecord, fetch: FetchKey, forget: () => void): Promise<SealedNode> {
-    const { verifyNode, root, clock } = this.#options;
+    const { verifyNode, clock } = this.#options;
     const said = decodeKeyRecord(offer.record);
     const nowS = Math.floor(clock.now() / 1000);
     if (nowS >= said.notAfter || said.notBefore > nowS + MAX_LIFE_S) throw new SealError(`key record is valid from ${said.notBefore} to ${said.notAfter}, and it is ${nowS}`);
@@ -115,8 +115,25 @@ class VerifiedNodes implements SealedNodes {
     if (!equalBytes(key.record, offer.record) || !equalBytes(key.signature, offer.signature)) throw new SealError('the proxy shows another key record than it has offered');
     const signal = AbortSignal.timeout(VERIFY_MS);
     const peer = await verifyNode(key.certificate, signal);
+    // What follows takes as long as collateral of GPUs does to come: lists that change meanwhile must not go unseen.
+    let changed = false;
+    const unlisten = peer.standing?.onChange((judgeNow) => { changed ||= judgeNow; });
+    try {
+      const usable = await this.#usable(offer, { key, peer, forget }, { model: said.model, nowS }, signal);
+      if (changed) usable.revoke();
+      return usable;
+    } finally {
+      unlisten?.();
+    }
+  }
+
+  async #usable(
+    offer: SignedRecord, { key, peer, forget }: { readonly key: SealKey; readonly peer: VerifiedPeer; forget(): void },
+    { model, nowS }: { readonly model: string; readonly nowS: number }, signal: AbortSignal,
+  ): Promise<Usable> {
+    const { root, clock } = this.#options;
     const record = verifyKeyRecord(offer, {
-      tlsPublicKey: peer.publicKey, imageHash: peer.imageHash, cpuEvidence: cpuEvidenceDigest(key.certificate), root, model: said.model, nowS, verifySignature,
+      tlsPublicKey: peer.publicKey, imageHash: peer.imageHash, cpuEvidence: cpuEvidenceDigest(key.certificate), root, model, nowS, verifySignature,
     });
     await judgeEvidence(peer, key, record, signal);
     const suite = preferredSuite(record.suites);
@@ -148,6 +165,7 @@ class Usable implements SealedNode {
   readonly suite: OfferedSuite;
   readonly #parts: UsableParts;
   readonly #ahead: PreparedSeal[] = [];
+  readonly #unlisten: (() => void) | undefined;
   #revoked = false;
   #stocking = false;
 
@@ -158,21 +176,24 @@ class Usable implements SealedNode {
     this.suite = parts.suite;
     this.#parts = parts;
     // Lists that have changed may not name this image any more: it is judged anew when it is offered again.
-    const unlisten = parts.peer.standing?.onChange((judgeNow) => {
-      if (!judgeNow) return;
-      this.#revoked = true;
-      unlisten?.();
-      parts.forget();
+    this.#unlisten = parts.peer.standing?.onChange((judgeNow) => {
+      if (judgeNow) this.revoke();
     });
     this.restock();
+  }
+
+  /** Ends its use; it is judged anew when it is offered again. */
+  revoke(): void {
+    this.#revoked = true;
+    this.#unlisten?.();
+    this.#parts.forget();
   }
 
   isUsable(): boolean {
     const { clock, peer } = this.#parts;
     if (this.#revoked || clock.now() >= (this.record.notAfter - MARGIN_S) * 1000) return false;
     if (peer.standing === undefined || peer.standing.leftMs() > 0) return true;
-    this.#revoked = true;
-    this.#parts.forget();
+    this.revoke();
     return false;
   }
 
