@@ -13,7 +13,7 @@ export function declare(_command: Command): void {}
 
 export async function run(_invocation: Invocation): Promise<void> {
   await runEngineChild(openChannel(), {
-    load: (options, log, onProgress, signal) => loadLlamaEngine({ ...options, log, onProgress, signal }),
+    load: (options, log, onProgress, signal) => loadLlamaEngine({ ...options, ownProcess: true, log, onProgress, signal }),
     kill: () => process.kill(process.pid, 'SIGKILL'),
   });
 }

@@ -22,6 +22,17 @@ export function duration(ms: number): string {
 const ton = (nano: string | null): string => (nano === null ? '?' : formatTon(BigInt(nano)));
 const rate = (value: number): string => (value < 10 ? value.toFixed(1) : String(Math.round(value)));
 
+/** What it really uses; what another server behind it does not say is left out. */
+function engineLine({ backend, devices, gpuLayers, totalLayers, threads, sequences, contextSize, kvType, flashAttention }: NodeState['engine']): string {
+  const parts = [backend];
+  if (totalLayers > 0) parts.push(`${gpuLayers} of ${totalLayers} layers on GPUs${devices.length === 0 ? '' : ` (${devices.join(', ')})`}`);
+  if (threads > 0) parts.push(`${threads} threads`);
+  parts.push(contextSize > 0 ? `${sequences} × ${contextSize} tokens` : `${sequences} requests at once`);
+  if (kvType !== null) parts.push(`${kvType} KV cache`);
+  if (flashAttention !== 'auto') parts.push(`flash attention ${flashAttention}`);
+  return parts.join(', ');
+}
+
 export async function renderNodeState(state: NodeState): Promise<string> {
   const { requests, tokens, engine, attestation, proxies, gpus, money, capacity } = state;
   const first = tokens.firstTokenMs;
@@ -30,7 +41,7 @@ export async function renderNodeState(state: NodeState): Promise<string> {
     `model     ${state.model} at ${(state.price / 1000).toFixed(3)} of the network's price`,
     `requests  ${requests.running} running, ${requests.queued} queued, ${capacity.told} at once; ${requests.answered} answered, ${requests.cancelled} cancelled, ${requests.failed} failed`,
     `tokens    ${rate(tokens.perSecond.s10)}/s now, ${rate(tokens.perSecond.m1)}/s in a minute, ${rate(tokens.perSecond.h1)}/s in an hour${first === null ? '' : `; first token ${Math.round(first.median)} ms (95 %: ${Math.round(first.p95)} ms)`}`,
-    `engine    ${engine.backend}, ${engine.gpuLayers} of ${engine.totalLayers} layers on GPUs${engine.devices.length === 0 ? '' : ` (${engine.devices.join(', ')})`}, ${engine.threads} threads, ${engine.sequences} × ${engine.contextSize} tokens`,
+    `engine    ${engineLine(engine)}`,
     `evidence  ${attestation.evidence}, image ${attestation.imageHash ?? 'none'}: ${attestation.image}, model: ${attestation.model}; certificate for ${duration(attestation.certificateEndsMs - state.nowMs)}`,
     ...(state.sealing === null ? [] : [`receipts  signed by ${state.sealing.receiptKey}; requests are sealed to record ${state.sealing.keyId}, for ${duration(state.sealing.recordEndsMs - state.nowMs)}`]),
     ...gpus.map((gpu) => `gpu ${gpu.index}     ${gpu.name}: ${gpu.utilizationPercent ?? '?'} %, ${gpu.memoryUsedMib ?? '?'} of ${gpu.memoryTotalMib ?? '?'} MiB, ${gpu.temperatureC ?? '?'} °C, ${gpu.powerW ?? '?'} W`),

@@ -25,7 +25,7 @@ export interface EngineInfo {
   readonly features: EngineFeatures;
   /** Type of the values in the KV cache, as `f16`; null where the engine does not say. */
   readonly kvType: string | null;
-  /** What was asked for; `auto` leaves it to the engine. */
+  /** `auto`: left to the engine, which does not say what it does. */
   readonly flashAttention: 'auto' | 'on' | 'off';
 }
 

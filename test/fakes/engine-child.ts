@@ -4,6 +4,6 @@ import { runEngineChild } from '../../src/node/engine/child-main.ts';
 import { loadLlamaEngine } from '../../src/node/engine/llama-engine.ts';
 
 await runEngineChild(new Socket({ fd: 3, readable: true, writable: true }), {
-  load: (options, log, onProgress, signal) => loadLlamaEngine({ ...options, log, onProgress, signal }),
+  load: (options, log, onProgress, signal) => loadLlamaEngine({ ...options, ownProcess: true, log, onProgress, signal }),
   kill: () => process.kill(process.pid, 'SIGKILL'),
 });

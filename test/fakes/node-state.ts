@@ -29,7 +29,7 @@ export function nodeState(change: NodeStateChange): NodeState {
     schema: 'cocoon.node-state/1', state, drainedSinceMs: null, version: '0.1.0', pid: 4_242, nowMs, startedMs: nowMs - 500_000, uptimeMs: 500_000, network: 'local',
     model: 'cocoon-tiny@local:abc', price: 1_000, capacity: { told: 4, engine: 4 }, requests: { running, queued, answered: 4, cancelled: 1, failed: 0 },
     tokens: { prompt: 100, cached: 10, completion: 200, perSecond: { s10: tokensPerSecond, m1: tokensPerSecond, m15: 12, h1: 3 }, firstTokenMs: { median: 120, p95: 480 } },
-    engine: { backend: 'cuda', devices: ['NVIDIA H100'], gpuLayers: 33, totalLayers: 33, contextSize: 8_192, sequences: 4, threads: 8, chat: true },
+    engine: { backend: 'cuda', devices: ['NVIDIA H100'], gpuLayers: 33, totalLayers: 33, contextSize: 8_192, sequences: 4, threads: 8, chat: true, kvType: 'f16', flashAttention: 'on' },
     gpus: [{ index: 0, name: 'NVIDIA H100', utilizationPercent: 50, memoryUsedMib: 40_000, memoryTotalMib: 81_559, temperatureC: 60, powerW: null }], gpuProblem: null,
     attestation: { evidence: 'tdx', imageHash: HEX, tlsPublicKey: HEX, certificateEndsMs: change.certificateEndsMs ?? nowMs + DAY_MS, image: change.image ?? 'listed', model: change.model ?? 'listed' },
     sealing: { receiptKey: HEX, keyId: 'cd'.repeat(16), recordEndsMs: nowMs + 1_800_000 },

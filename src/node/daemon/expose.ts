@@ -1,5 +1,5 @@
 // What monitoring systems of this machine read without a token: /metrics in Prometheus' text form, and /health, which is 200 while
-// the node serves or was told not to. Loopback only; says nothing that `node status` does not show.
+// the node serves or was told not to, and what its engine really uses. Loopback only; says nothing that `node status` does not show.
 import { createHttpServer } from '../../http/server.ts';
 import { isHealthy } from './state.ts';
 import type { HttpServer } from '../../http/server.ts';
@@ -17,7 +17,7 @@ export function expose({ host, port }: { readonly host: string; readonly port: n
         method: 'GET', path: '/health',
         handler: () => {
           const now = state();
-          return { status: isHealthy(now) ? 200 : 503, json: { state: now.state, warnings: now.warnings } };
+          return { status: isHealthy(now) ? 200 : 503, json: { state: now.state, engine: now.engine, warnings: now.warnings } };
         },
       },
     ],

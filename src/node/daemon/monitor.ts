@@ -74,7 +74,7 @@ export function createMonitor(parts: MonitorParts): Monitor {
   const state = (): NodeState => {
     const nowMs = clock.now();
     const { running: active, perSecond, firstTokenMs, prompt, cached, completion, ...ended } = parts.meter.view();
-    const { backend, devices, gpuLayers, totalLayers, contextSize, sequences, threads, chat } = parts.engine();
+    const { backend, devices, gpuLayers, totalLayers, contextSize, sequences, threads, chat, kvType, flashAttention } = parts.engine();
     const proxies = node.connections().map((connection) => proxyState(connection, roundTrips.get(connection.address) ?? null));
     const isConnected = proxies.some(({ link }) => link === 'ready');
     wasServing ||= isConnected;
@@ -89,7 +89,7 @@ export function createMonitor(parts: MonitorParts): Monitor {
       price, capacity: { told: capacity, engine: sequences },
       requests: { running, queued: active - running, answered: ended.answered, cancelled: ended.cancelled, failed: ended.failed },
       tokens: { prompt, cached, completion, perSecond, firstTokenMs },
-      engine: { backend, devices: [...devices], gpuLayers, totalLayers, contextSize, sequences, threads, chat },
+      engine: { backend, devices: [...devices], gpuLayers, totalLayers, contextSize, sequences, threads, chat, kvType, flashAttention },
       gpus: [...gpus], gpuProblem: problem,
       attestation: {
         evidence: identity.evidence, imageHash: identity.imageHash === null ? null : toHex(identity.imageHash), tlsPublicKey: toHex(identity.publicKey),

@@ -84,6 +84,8 @@ export const NodeState = z.object({
   }),
   engine: z.object({
     backend: text, devices: z.array(text), gpuLayers: count, totalLayers: count, contextSize: count, sequences: count, threads: count, chat: z.boolean(),
+    /** Null and `auto` where the engine does not say, as one behind --backend. */
+    kvType: text.nullable().default(null), flashAttention: z.enum(['auto', 'on', 'off']).default('auto'),
   }),
   gpus: z.array(GpuState).max(64),
   /** Why there is nothing in `gpus`; null where there is something. */

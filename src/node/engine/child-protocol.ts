@@ -9,7 +9,7 @@ import type { EngineEmbeddings, EngineEvent, EngineInfo, EngineRequest, EngineUs
 import type { LlamaEngineOptions } from './llama-engine.ts';
 
 /** What a model is loaded by: plain data. */
-export type LoadOptions = Omit<LlamaEngineOptions, 'log' | 'onProgress' | 'signal'>;
+export type LoadOptions = Omit<LlamaEngineOptions, 'log' | 'onProgress' | 'signal' | 'ownProcess'>;
 
 export type ToChild =
   /** First and once. */

@@ -7,6 +7,7 @@ import { abortError } from '../../core/deadline.ts';
 import { CocoonError, EngineError, NotFoundError } from '../../core/errors.ts';
 import { badRequest } from '../../openai/errors.ts';
 import { ContextLengthError } from '../engine.ts';
+import { hearFlashAttention } from './flash-attention.ts';
 import { tokenizeChat } from './llama-chat.ts';
 import { createLlamaLoop } from './llama-loop.ts';
 import { nativeGrammarState, nativeParts, nativeTemplate } from './llama-native.ts';
@@ -54,6 +55,8 @@ export interface LlamaEngineOptions {
   readonly queueLimit?: number;
   /** Whether the evaluation of a prompt's beginning is kept for later requests. Default true. */
   readonly reusePrefix?: boolean;
+  /** True: nothing else in this process uses llama.cpp, so that its log says what this engine uses. Default false. */
+  readonly ownProcess?: boolean;
   /** Share of the model that is loaded, 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
   /** Gives up loading. */
@@ -88,8 +91,9 @@ export async function loadLlamaEngine(options: LlamaEngineOptions): Promise<Engi
     llama = await startLlama(library, options);
     const model = await loadModel(llama, options);
     const embeddings = await createEmbeddings(model, options);
-    const context = await createContext(library, model, options);
-    const runtime = await createRuntime(library, llama, model, context, embeddings, options);
+    const make = (): Promise<LlamaContext> => createContext(library, model, options);
+    const made: MadeContext = options.ownProcess === true ? await hearFlashAttention(llama, library.LlamaLogLevel.info, make) : { context: await make(), flashAttention: null };
+    const runtime = await createRuntime(library, llama, model, made, embeddings, options);
     return createLlamaScheduler(runtime, {
       model: options.model ?? model.fileInfo.metadata.general.name ?? model.filename ?? 'model',
       queueLimit: options.queueLimit ?? 4 * options.parallel,
@@ -162,10 +166,13 @@ async function loadModel(llama: Llama, options: LlamaEngineOptions): Promise<Lla
   return model;
 }
 
+/** Types of the KV cache that are not plain need it. */
+const flashAttentionOf = ({ kvType = 'f16', flashAttention = 'auto' }: LlamaEngineOptions): 'auto' | 'on' | 'off' => (PLAIN_KV_TYPES.includes(kvType) ? flashAttention : 'on');
+
 async function createContext({ GgmlType }: LlamaModule, model: LlamaModel, options: LlamaEngineOptions): Promise<LlamaContext> {
-  const { kvType = 'f16', flashAttention = 'auto' } = options;
-  const needsFlash = !PLAIN_KV_TYPES.includes(kvType);
-  if (needsFlash && flashAttention === 'off') {
+  const { kvType = 'f16' } = options;
+  const asked = flashAttentionOf(options);
+  if (asked === 'on' && options.flashAttention === 'off') {
     throw new EngineError('E_ENGINE', `a KV cache of type ${kvType} needs flash attention`, { hint: 'use --flash-attention on, or --kv-type f16' });
   }
   const cache = GgmlType[kvType.toUpperCase() as keyof typeof GgmlType];
@@ -174,7 +181,7 @@ async function createContext({ GgmlType }: LlamaModule, model: LlamaModel, optio
     sequences: options.parallel,
     batchSize: BATCH_SIZE,
     threads: options.threads,
-    flashAttention: needsFlash || flashAttention === 'on' ? true : flashAttention === 'off' ? false : 'auto',
+    flashAttention: asked === 'auto' ? 'auto' : asked === 'on',
     experimentalKvCacheKeyType: cache,
     experimentalKvCacheValueType: cache,
     // Models with a sliding window could otherwise not be cut back to a common prefix.
@@ -188,8 +195,14 @@ async function createContext({ GgmlType }: LlamaModule, model: LlamaModel, optio
   return context;
 }
 
+interface MadeContext {
+  readonly context: LlamaContext;
+  /** As llama.cpp decided; null where it was not asked, or does not say. */
+  readonly flashAttention: 'on' | 'off' | null;
+}
+
 async function createRuntime(
-  library: LlamaModule, llama: Llama, model: LlamaModel, context: LlamaContext, embeddings: Embeddings | null, options: LlamaEngineOptions,
+  library: LlamaModule, llama: Llama, model: LlamaModel, { context, flashAttention }: MadeContext, embeddings: Embeddings | null, options: LlamaEngineOptions,
 ): Promise<LlamaRuntime> {
   const backend: EngineBackend = llama.gpu === false ? 'cpu' : llama.gpu;
   const template = model.fileInfo.metadata.tokenizer?.chat_template;
@@ -219,7 +232,7 @@ async function createRuntime(
       contextSize: context.contextSize, backend, gpuLayers: model.gpuLayers, totalLayers,
       devices: backend === 'cpu' ? [] : await llama.getGpuDeviceNames(),
       threads: context.idealThreads, chat: template !== undefined, features,
-      kvType: options.kvType ?? 'f16', flashAttention: options.flashAttention ?? 'auto',
+      kvType: options.kvType ?? 'f16', flashAttention: flashAttention ?? flashAttentionOf(options),
     },
     sequences: loop.sequences,
     longestToken: longestToken(model),

@@ -273,7 +273,9 @@ describe('expose', () => {
     const server = await expose({ host: '127.0.0.1', port: 0 }, () => now, metrics, silentLog);
     try {
       expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('cocoon_node_info{');
-      expect((await fetch(`${server.url}/health`)).status).toBe(200);
+      const health = await fetch(`${server.url}/health`);
+      expect(health.status).toBe(200);
+      await expect(health.json()).resolves.toMatchObject({ state: 'serving', engine: { backend: 'cuda', gpuLayers: 33, totalLayers: 33, threads: 8, sequences: 4, kvType: 'f16', flashAttention: 'on' } });
       now = nodeState({ connected: false, state: 'offline' });
       expect((await fetch(`${server.url}/health`)).status).toBe(503);
     } finally {

@@ -66,7 +66,7 @@ describe('startChildEngine', () => {
     expect(answer).toContain('Paris');
     expect(reason).toBe('stop');
     expect(usage?.completionTokens).toBeGreaterThan(0);
-    expect(engine.info()).toMatchObject({ model: 'cocoon-tiny', contextSize: 1024, sequences: 2, backend: 'cpu', threads: 1 });
+    expect(engine.info()).toMatchObject({ model: 'cocoon-tiny', contextSize: 1024, sequences: 2, backend: 'cpu', threads: 1, kvType: 'f16', flashAttention: 'on' });
     expect(progress.at(-1)).toBe(1);
     expect(engine.pid).not.toBe(process.pid);
   });

@@ -55,7 +55,7 @@ describe('loadLlamaEngine', () => {
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
     expect(engine.info()).toEqual({
       model: 'cocoon-tiny', contextSize: 1024, sequences: 4, backend: 'cpu', gpuLayers: 0, totalLayers: 7, devices: [], threads: 1, chat: true,
-      features: { noTools: 'the chat template of the model has no tools, or in no way that is known here', forms: true, logprobs: true, embeddings: false }, kvType: 'f16', flashAttention: 'auto',
+      features: { noText: null, noTools: 'the chat template of the model has no tools, or in no way that is known here', forms: true, logprobs: true, embeddings: false }, kvType: 'f16', flashAttention: 'auto',
     });
   });
 
