@@ -102,12 +102,48 @@ describe('createKeyRing', () => {
 });
 
 describe('ReplayGuard', () => {
-  it('admit: refuses a repeat for as long as its time would be accepted', () => {
+  const SKEW_MS = CLOCK_SKEW_S * 1000;
+
+  it('admit: refuses a repeat for as long as its time would be accepted, and to the last millisecond', () => {
     const guard = new ReplayGuard();
     guard.admit(Uint8Array.of(1), NOW_MS);
-    expect(() => guard.admit(Uint8Array.of(1), NOW_MS + 2 * CLOCK_SKEW_S * 1000 - 1)).toThrow('was sent before');
-    guard.admit(Uint8Array.of(1), NOW_MS + 2 * CLOCK_SKEW_S * 1000);
+    // A request that was 120 s from the future when it came is in time until 240 s later, that millisecond included.
+    for (const laterMs of [0, 1, 2 * SKEW_MS - 1, 2 * SKEW_MS]) expect(() => guard.admit(Uint8Array.of(1), NOW_MS + laterMs)).toThrow('was sent before');
+    guard.admit(Uint8Array.of(2), NOW_MS + 4 * SKEW_MS);
     expect(guard.size).toBe(1);
+  });
+
+  it('admit: a clock that is set back lets nothing through again', () => {
+    const guard = new ReplayGuard();
+    guard.admit(Uint8Array.of(1), NOW_MS);
+    guard.admit(Uint8Array.of(2), NOW_MS + 3600_000); // by now the first one is forgotten
+    for (const backMs of [0, SKEW_MS, 2 * SKEW_MS, 3600_000 - SKEW_MS - 1]) expect(() => guard.admit(Uint8Array.of(1), NOW_MS + backMs)).toThrow('clock of this node');
+    guard.admit(Uint8Array.of(3), NOW_MS + 3600_000 - SKEW_MS); // corrections of a clock are no attack
+    expect(() => guard.admit(Uint8Array.of(3), NOW_MS + 3600_000 + SKEW_MS)).toThrow('was sent before');
+    expect(() => guard.admit(Uint8Array.of(4), Number.NaN)).toThrow(SealError);
+  });
+
+  it('admit: whatever the clock does, nothing passes twice while its time is accepted', () => {
+    const request = fc.record({ id: fc.nat(5), stepMs: fc.integer({ min: -5 * SKEW_MS, max: 5 * SKEW_MS }), awayMs: fc.integer({ min: -SKEW_MS, max: SKEW_MS }) });
+    fc.assert(fc.property(fc.array(request, { maxLength: 40 }), (requests) => {
+      const guard = new ReplayGuard();
+      const timestamps = new Map<number, number>();
+      let nowMs = NOW_MS;
+      const passed: number[] = [];
+      for (const { id, stepMs, awayMs } of requests) {
+        nowMs += stepMs;
+        const timestampMs = timestamps.get(id) ?? nowMs + awayMs;
+        timestamps.set(id, timestampMs);
+        if (Math.abs(nowMs - timestampMs) > SKEW_MS) continue; // refused by its time (openRequest)
+        try {
+          guard.admit(Uint8Array.of(id), nowMs);
+          passed.push(id);
+        } catch (error) {
+          expect(error).toBeInstanceOf(SealError);
+        }
+      }
+      expect(passed).toEqual([...new Set(passed)]);
+    }), { numRuns: 500 });
   });
 
   it('admit: refuses new ones rather than forgetting old ones', () => {
@@ -116,7 +152,7 @@ describe('ReplayGuard', () => {
     guard.admit(Uint8Array.of(2), NOW_MS + 1);
     expect(() => guard.admit(Uint8Array.of(3), NOW_MS + 2)).toThrow('more than 2');
     expect(() => guard.admit(Uint8Array.of(1), NOW_MS + 2)).toThrow('was sent before');
-    guard.admit(Uint8Array.of(3), NOW_MS + 2 * CLOCK_SKEW_S * 1000);
+    guard.admit(Uint8Array.of(3), NOW_MS + 4 * SKEW_MS);
   });
 });
 
