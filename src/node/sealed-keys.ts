@@ -7,7 +7,7 @@ import { sleep as realSleep } from '../core/retry.ts';
 import { signerOfSeed } from '../chain/ed25519.ts';
 import { SealError } from '../seal/errors.ts';
 import { cpuEvidenceDigest, gpuEvidenceDigest, recordQuestion } from '../seal/evidence.ts';
-import { createKeyRing, ROTATION_S } from '../seal/key-ring.ts';
+import { createKeyRing, GRACE_S, ROTATION_S } from '../seal/key-ring.ts';
 import { ReplayGuard } from '../seal/replay.ts';
 import { openRequest } from '../seal/request.ts';
 import { NOT_READY, PROTOCOL_VIOLATION } from '../wire/remote-codes.ts';
@@ -90,6 +90,8 @@ interface Voucher {
 }
 
 const RETRY_MS = 60_000;
+/** After a rotation: by then the record before it is over. */
+const EXPIRY_MS = (GRACE_S + 5) * 1000;
 const EVIDENCE_MS = 60_000;
 const PUBLISH_RETRY_MS = 2_000;
 const PUBLISH_ATTEMPTS = 5;
@@ -207,16 +209,21 @@ class Sealing implements NodeSealing {
   async #rotate(): Promise<void> {
     const { clock, log, sleep = realSleep } = this.#options;
     const { signal } = this.#ending;
-    for (let waitMs = ROTATION_S * 1000; ;) {
-      await sleep(waitMs, signal).catch(() => undefined);
+    const wait = (ms: number): Promise<void> => sleep(ms, signal).catch(() => undefined);
+    for (let isRetry = false; ;) {
+      await wait(isRetry ? RETRY_MS : EXPIRY_MS);
+      if (!isRetry && !signal.aborted) {
+        this.#ring.expire(nowS(clock));
+        await wait(ROTATION_S * 1000 - EXPIRY_MS);
+      }
       if (signal.aborted) return;
       try {
         await this.#ring.rotate(nowS(clock));
-        waitMs = ROTATION_S * 1000;
+        isRetry = false;
       } catch (error) {
         // The present key serves until its record is over; then nothing can be sealed to this node.
         log.error('no new key for sealed requests', { code: asCocoonError(error).code, reason: asCocoonError(error).message });
-        waitMs = RETRY_MS;
+        isRetry = true;
         continue;
       }
       if (signal.aborted) return this.#ring.close(); // it was stopped while the key was made

@@ -13,7 +13,9 @@ import type { SuiteId } from './suites.ts';
 /** A new key this often, in seconds. */
 export const ROTATION_S = 1800;
 /** A record may be used this long after the next was made, in seconds: proxies and clients hold it for a while. */
-const GRACE_S = 600;
+export const GRACE_S = 600;
+/** The newest and the one before, which is over long before a third is due: no clock that is set back keeps more. */
+const MAX_KEYS = 2;
 /** Clients whose clocks are a little behind may use a record at once. */
 const BEFORE_S = 60;
 const GPU_DIGEST_BYTES = 32;
@@ -38,8 +40,10 @@ export interface KeyRing<V = undefined> {
   current(): RingKey<V>;
   /** The key of a request. Throws SealError for one that is unknown or over. */
   find(keyId: Uint8Array, nowS: number): RingKey<V>;
-  /** Makes a new key and erases those that are over. */
+  /** Makes a new key and erases those that are over, also when no new one can be made. */
   rotate(nowS: number): Promise<void>;
+  /** Erases what is over. */
+  expire(nowS: number): void;
   /** Erases everything. */
   close(): void;
 }
@@ -59,7 +63,16 @@ export async function createKeyRing<V>(options: KeyRingOptions<V>): Promise<KeyR
   const keys = new Map<string, RingKey<V>>();
   let current = await makeKey(options, options.nowS);
   keys.set(toHex(current.keyId), current);
+  const eraseWhere = (isOver: (key: RingKey<V>) => boolean): void => {
+    for (const [id, key] of keys) {
+      if (!isOver(key)) continue;
+      key.erase();
+      keys.delete(id);
+    }
+  };
+  const expire = (nowS: number): void => eraseWhere(({ notAfter }) => nowS >= notAfter);
   return {
+    expire,
     current: () => current,
     find(keyId, nowS) {
       const key = keys.get(toHex(keyId));
@@ -67,18 +80,13 @@ export async function createKeyRing<V>(options: KeyRingOptions<V>): Promise<KeyR
       return key;
     },
     async rotate(nowS) {
+      expire(nowS);
       current = await makeKey(options, nowS);
       keys.set(toHex(current.keyId), current);
-      for (const [id, key] of keys) {
-        if (nowS < key.notAfter) continue;
-        key.erase();
-        keys.delete(id);
-      }
+      const kept = new Set([...keys.values()].slice(-MAX_KEYS));
+      eraseWhere((key) => !kept.has(key));
     },
-    close() {
-      for (const key of keys.values()) key.erase();
-      keys.clear();
-    },
+    close: () => eraseWhere(() => true),
   };
 }
 
@@ -97,7 +105,11 @@ async function makeKey<V>({ facts, vouch, sign }: KeyRingOptions<V>, nowS: numbe
     ...facts(), gpuEvidence: new Uint8Array(GPU_DIGEST_BYTES), keyId, notBefore: nowS - BEFORE_S, notAfter,
     suites: opened.map(({ id, key }) => ({ ...id, publicKey: key.publicKey })),
   };
-  const { gpuEvidence, voucher } = await vouch(draft);
+  const erase = (): void => opened.forEach(({ key }) => key.erase());
+  const { gpuEvidence, voucher } = await vouch(draft).catch((error: unknown) => {
+    erase();
+    throw error;
+  });
   const record = encodeKeyRecord({ ...draft, gpuEvidence });
   return {
     voucher,
@@ -108,6 +120,6 @@ async function makeKey<V>({ facts, vouch, sign }: KeyRingOptions<V>, nowS: numbe
       if (found === undefined) throw new SealError(`suite ${suiteName(suite)} is not one that this node offers`);
       return found;
     },
-    erase: () => opened.forEach(({ key }) => key.erase()),
+    erase,
   };
 }

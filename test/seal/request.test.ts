@@ -2,6 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { SealError } from '../../src/seal/errors.ts';
+import { createKeyRing } from '../../src/seal/key-ring.ts';
 import { CLOCK_SKEW_S } from '../../src/seal/key-record.ts';
 import { pad, requestBucket, unpad } from '../../src/seal/padding.ts';
 import { ReplayGuard } from '../../src/seal/replay.ts';
@@ -9,7 +10,7 @@ import { encodeRouting, openRequest, prepareSeal, sealedSize } from '../../src/s
 import { HYBRID_SUITE, loadSuite, MANDATORY_SUITE } from '../../src/seal/suites.ts';
 import type { Routing } from '../../src/seal/request.ts';
 import type { SuiteId } from '../../src/seal/suites.ts';
-import { bytes, NOW_S, recordOf, ring, routingOf } from './world.ts';
+import { bytes, FACTS, NOW_S, recordOf, ring, routingOf, tls } from './world.ts';
 
 const NOW_MS = NOW_S * 1000;
 const PROMPT = new TextEncoder().encode('{"messages":[{"role":"user","content":"a secret"}]}');
@@ -98,6 +99,51 @@ describe('createKeyRing', () => {
     expect(() => keys.find(old.keyId, NOW_S + 2000)).toThrow(SealError);
     keys.close();
     expect(() => keys.find(keys.current().keyId, NOW_S)).toThrow(SealError);
+  });
+});
+
+describe('createKeyRing, what it keeps', () => {
+  it('expire: erases what is over and nothing else', async () => {
+    const keys = await ring();
+    const old = keys.current();
+    await keys.rotate(NOW_S + 1800);
+    keys.expire(NOW_S + 2399);
+    expect(keys.find(old.keyId, NOW_S + 2399)).toBe(old);
+    keys.expire(NOW_S + 2400);
+    expect(() => keys.find(old.keyId, NOW_S + 2399)).toThrow('not one of');
+    expect(keys.find(keys.current().keyId, NOW_S + 2400)).toBe(keys.current());
+  });
+
+  it('rotate: keeps two keys, whatever the clock says', async () => {
+    const keys = await ring();
+    const made = [keys.current()];
+    for (let count = 0; count < 3; count += 1) {
+      await keys.rotate(NOW_S - 86_400);
+      made.push(keys.current());
+    }
+    const found = made.map(({ keyId }) => {
+      try {
+        return keys.find(keyId, NOW_S - 86_400).keyId.byteLength > 0;
+      } catch {
+        return false;
+      }
+    });
+    expect(found).toEqual([false, false, true, true]);
+  });
+
+  it('rotate: erases what is over also where nothing vouches for a new key', async () => {
+    let vouches = true;
+    const keys = await createKeyRing({
+      facts: () => FACTS, nowS: NOW_S, sign: (message) => tls.sign(message),
+      vouch: async () => {
+        if (!vouches) throw new Error('no evidence now');
+        return { gpuEvidence: FACTS.gpuEvidence, voucher: undefined };
+      },
+    });
+    const old = keys.current();
+    vouches = false;
+    await expect(keys.rotate(NOW_S + 2400)).rejects.toThrow('no evidence now');
+    expect(() => keys.find(old.keyId, NOW_S)).toThrow('not one of');
   });
 });
 
