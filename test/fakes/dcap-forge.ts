@@ -23,7 +23,7 @@ export interface TdFields {
   rtmr0: Uint8Array; rtmr1: Uint8Array; rtmr2: Uint8Array; rtmr3: Uint8Array; reportData: Uint8Array;
   teeTcbSvn2: Uint8Array; mrServiceTd: Uint8Array;
 }
-export interface PckFields { components: readonly number[]; pceSvn: number; fmspc: string; pceId: string; ppid: string; extension?: Uint8Array }
+export interface PckFields { components: readonly number[]; pceSvn: number; fmspc: string; pceId: string; ppid: string; extension?: Uint8Array; afterTcb?: Uint8Array }
 /** JSON that is about to be signed. Loosely typed on purpose: tests put anything into it. */
 export type Json = Record<string, unknown>;
 
@@ -173,12 +173,12 @@ export function tdReport(fields: Partial<TdFields>, later: boolean): Uint8Array 
 /** The SGX extension of a PCK certificate. */
 export function sgxExtension(f: PckFields): Uint8Array {
   if (f.extension !== undefined) return f.extension;
-  const field = (id: string, value: Uint8Array): Uint8Array => derSequence(derOid(`${SGX_OID}.${id}`), value);
+  const field = (id: string, ...values: readonly Uint8Array[]): Uint8Array => derSequence(derOid(`${SGX_OID}.${id}`), ...values);
   const number = (value: number): Uint8Array => derUnsigned(Uint8Array.of(value >>> 8, value));
   const components = Array.from({ length: 16 }, (_, index) => field(`2.${index + 1}`, number(f.components[index] ?? 0)));
   return derSequence(
     field('1', derOctetString(Buffer.from(f.ppid, 'hex'))),
-    field('2', derSequence(...components, field('2.17', number(f.pceSvn)), field('2.18', derOctetString(svns(...f.components))))),
+    field('2', derSequence(...components, field('2.17', number(f.pceSvn)), field('2.18', derOctetString(svns(...f.components)))), ...(f.afterTcb === undefined ? [] : [f.afterTcb])),
     field('3', derOctetString(Buffer.from(f.pceId, 'hex'))), field('4', derOctetString(Buffer.from(f.fmspc, 'hex'))), field('5', derElement(0x0a, Uint8Array.of(0))),
   );
 }

@@ -31,7 +31,7 @@ export function parsePckFacts(certificate: X509): PckFacts {
   if (extension === undefined) throw malformed(`the PCK certificate has no SGX extension (${OID_SGX})`);
   const fields = readFields(DerReader.of(extension.value, 'the SGX extension', extension.value.length), 'SGX extension');
   const tcb = field(fields, OID_TCB);
-  const tcbFields = readFields(tcb, 'TCB', false);
+  const tcbFields = readFields(tcb, 'TCB');
   const components = Array.from({ length: COMPONENTS }, (_, index) => svn(field(tcbFields, `${OID_TCB}.${index + 1}`), `component ${index + 1}`, 0xff));
   const pceSvn = svn(field(tcbFields, `${OID_TCB}.${PCESVN_FIELD}`), 'PCESVN', 0xffff);
   octets(field(tcbFields, `${OID_TCB}.${CPUSVN_FIELD}`), 'CPUSVN', COMPONENTS);
@@ -44,9 +44,9 @@ export function parsePckFacts(certificate: X509): PckFacts {
 }
 
 /** `SEQUENCE OF SEQUENCE { OID, value }`: a reader that stands before each value, by OID. */
-function readFields(input: DerReader, what: string, last = true): Map<string, DerReader> {
+function readFields(input: DerReader, what: string): Map<string, DerReader> {
   const list = input.nested(what);
-  if (last) input.end();
+  input.end();
   const fields = new Map<string, DerReader>();
   while (!list.done) {
     if (fields.size === MAX_FIELDS) throw malformed(`the ${what} has more than ${MAX_FIELDS} fields`);

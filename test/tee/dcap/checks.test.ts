@@ -146,6 +146,7 @@ describe('judgeDcap: one defect, one check', () => {
     ['platform', 'TCB info of version 2', { tcbInfo: (info) => { asVersion2(info); delete info['tdxModule']; delete info['tdxModuleIdentities']; } }],
     ['platform', 'the QE identity for SGX', { qeIdentity: edit('id', 'QE') }], ['platform', 'the TD QE identity for SGX', { body: 'sgx', qeIdentity: edit('id', 'TD_QE') }],
     ['platform', 'a PCK certificate without the SGX extension', { certificates: { pck: { extensions: [] } } }], ['platform', 'an SGX extension of garbage', { pckFields: { extension: Uint8Array.of(0x30, 1) } }],
+    ['platform', 'an SGX extension with bytes behind its TCB', { pckFields: { afterTcb: Uint8Array.of(5, 0) } }],
     ['platform', 'a component of 256', { pckFields: { components: [256] } }], ['platform', 'a short PPID', { pckFields: { ppid: '00' } }], ['platform', 'a short FMSPC', { pckFields: { fmspc: 'a0b0' } }],
     ['qe-report-signature', 'a QE report by a stranger', { signQeWith: stranger }], ['qe-report-data', 'another hash', { qe: { reportData: zeros(64) } }],
     ['qe-identity', 'a debug QE', { qe: { attributes: zeros(16, 0x13) } }], ['qe-identity', 'another signer', { qe: { mrSigner: zeros(32, 5) } }], ['qe-identity', 'another product', { qe: { isvProdId: 1 } }], ['qe-identity', 'another MISCSELECT', { qe: { miscSelect: zeros(4, 1) } }],
