@@ -1,5 +1,6 @@
 // The event log of dstack guests, JSON: boot events as the firmware measured them, and runtime events in RTMR3 whose digest
-// is computed here from their content, never taken from the log. Refuses runtime events whose stated digest is another one.
+// is computed here from their content, never taken from the log. Refuses runtime events whose stated digest is another one, and
+// names with a colon: it stands between name and payload in what is hashed.
 import { createHash } from 'node:crypto';
 import { equalBytes } from '../../core/bytes.ts';
 import { malformed, refused } from '../refusal.ts';
@@ -37,8 +38,10 @@ function parseEvent(event: JsonObject): MeasuredEvent {
   const data = asHex(fieldOf(event, 'event_payload'), `event_payload of ${WHAT}`, MAX_PAYLOAD_BYTES);
   if (type !== RUNTIME_EVENT_TYPE) {
     const digest = hexField(event, 'digest', WHAT, DIGEST_BYTES);
-    return { register, type, digest, data, bound: equalBytes(createHash('sha384').update(data).digest(), digest), name };
+    return { register, type, digest, data, bound: equalBytes(createHash('sha384').update(data).digest(), digest), name: '' };
   }
+  // With a colon in the name, or text that has no bytes of its own, the same digest would stand for another name and payload.
+  if (name.includes(':') || /\p{Surrogate}/u.test(name)) throw malformed(`the name ${JSON.stringify(name.slice(0, 32))} of a runtime event does not end where its payload begins`);
   if (register !== 'rtmr3') throw malformed(`the runtime event "${name}" is for ${String(register)}, expected rtmr3`);
   const digest = runtimeDigest(name, data);
   const stated = asText(fieldOf(event, 'digest') ?? '', `digest of ${WHAT}`, DIGEST_BYTES * 2);

@@ -95,6 +95,21 @@ describe('parseRuntimeLog', () => {
     for (const changes of [{ event: 'app-ie' }, { event_payload: '00' }, { digest: '11'.repeat(48) }]) expectRefusal(() => parseRuntimeLog(one(changes)), 'E_EVIDENCE_REFUSED', /check "event-log"/);
   });
 
+  it('parseRuntimeLog: refuses another split of the same hashed bytes into name and payload', () => {
+    const payload = Buffer.from('a:b');
+    expect(runtimeDigest('x', payload)).toEqual(runtimeDigest('x:a', Buffer.from('b')));
+    const event = (name: string, data: Uint8Array): string => one({ event: name, event_payload: toHex(data), digest: toHex(runtimeDigest('x', payload)) });
+    expect(parseRuntimeLog(event('x', payload))[0]?.name).toBe('x');
+    expectRefusal(() => parseRuntimeLog(event('x:a', Buffer.from('b'))), 'E_EVIDENCE_MALFORMED', /does not end where its payload begins/);
+    expectRefusal(() => parseRuntimeLog(one({ event: '\ud800', digest: '' })), 'E_EVIDENCE_MALFORMED', /does not end/);
+  });
+
+  it('parseRuntimeLog: the name of a boot event, which nothing measures, is left out', () => {
+    const hashed = Buffer.concat([Uint8Array.of(1, 0, 0, 8), Buffer.from(':app-id:'), DATA]);
+    const [event] = parseRuntimeLog(one({ event_type: 4, event: 'compose-hash', event_payload: toHex(hashed) }));
+    expect([event?.bound, event?.name]).toEqual([true, '']);
+  });
+
   it('parseRuntimeLog: takes boot events by their digest', () => {
     const [boot] = parseRuntimeLog(one({ imr: 0, event_type: 4, digest: toHex(DIGEST) }));
     expect([boot?.register, boot?.bound]).toEqual(['rtmr0', true]);
