@@ -10,7 +10,7 @@ import { openPaymentBook } from '../chain/payment-book.ts';
 import { workerFeeOf } from '../chain/root-config.ts';
 import { MAINNET } from '../chain/wallets/network.ts';
 import { toHex } from '../core/bytes.ts';
-import { asCocoonError, CocoonError, ConfigError } from '../core/errors.ts';
+import { asCocoonError, CocoonError, ConfigError, NotFoundError } from '../core/errors.ts';
 import { isAlive, readDaemonRecord } from '../core/daemon-record.ts';
 import { localnetLayout, readDescription } from '../localnet/layout.ts';
 import { rimIdsOf } from '../tee/collateral/gpu.ts';
@@ -23,13 +23,14 @@ import { createAttestation, fixedLists } from './attestation.ts';
 import { networkInUse, requireRoot } from './chain.ts';
 import { gasOf } from './paid-role.ts';
 import { paymentFolder } from './payments.ts';
-import { roleKey, roleOwner } from './role-wallet.ts';
+import { knownOwner, roleKey, roleOwner, unknownOwner } from './role-wallet.ts';
 import { modelHash } from './served-model.ts';
 import { storedAddress } from './values.ts';
 import { showWallet, walletOf } from './wallets.ts';
 import type { TonAccess } from '../chain/access/types.ts';
 import type { ChainNetwork } from '../chain/networks.ts';
 import type { ChainView, RootView } from '../node/doctor/chain-view.ts';
+import type { Names } from '../node/doctor/names.ts';
 import type { Invocation } from './command.ts';
 
 const GPU_TIMEOUT_MS = 8_000;
@@ -44,10 +45,11 @@ export interface DoctorChain extends ChainView {
 export interface DoctorChainParts {
   /** Full name of the model that would be served; null where none was named. */
   readonly modelName: () => Promise<string | null>;
+  readonly names: Names;
 }
 
 /** What the network in use is; what it is not good for is in `unusable`. Throws for settings that cannot be used. */
-export async function doctorChain(invocation: Invocation, { modelName }: DoctorChainParts): Promise<DoctorChain> {
+export async function doctorChain(invocation: Invocation, { modelName, names }: DoctorChainParts): Promise<DoctorChain> {
   const { settings } = invocation;
   const name = settings.text('network') ?? 'local';
   const attested = name !== 'local';
@@ -69,26 +71,41 @@ export async function doctorChain(invocation: Invocation, { modelName }: DoctorC
     network = null;
   }
   const usable = network;
-  const access = usable === null ? null : await accessTo(invocation, usable.endpoints, accesses);
   const once = memo();
-  const paidNetwork = (): { network: ChainNetwork; access: TonAccess } => {
-    if (usable === null || access === null) throw new ConfigError('E_CONFIG', `network ${name} has no contracts`);
-    return { network: usable, access };
+  const chainOf = (): ChainNetwork => {
+    if (usable === null) throw new ConfigError('E_CONFIG', `network ${name} has no contracts`);
+    return usable;
+  };
+  const hostOf = ({ url }: ChainNetwork['endpoints'][number]): string => new URL(url).hostname;
+  const paid: PaidChain = {
+    network: chainOf,
+    access: () => once('access', async () => {
+      const { endpoints } = chainOf();
+      await Promise.any(endpoints.map((endpoint) => names.require(hostOf(endpoint)))).catch(({ errors }: AggregateError) => {
+        throw asCocoonError(errors[0]);
+      });
+      return accessTo(invocation, endpoints, accesses);
+    }),
   };
   return {
     ...evidenceView(invocation, { name, isMainnet: usable?.globalId === MAINNET.globalId }, once),
     name, attested, paid: usable !== null, unusable,
     endpoints: usable === null ? [] : await Promise.all(usable.endpoints.map(async (endpoint) => {
       const one = await accessTo(invocation, [endpoint], accesses);
-      return { name: new URL(endpoint.url).origin, ask: (signal: AbortSignal) => askEndpoint(one, signal) };
+      return {
+        name: new URL(endpoint.url).origin,
+        ask: async (signal: AbortSignal) => {
+          await names.require(hostOf(endpoint));
+          return askEndpoint(one, signal);
+        },
+      };
     })),
     root: (signal) => once('root', async () => {
       if (unpaid !== null) return unpaid;
-      const { network: chosen, access: shared } = paidNetwork();
-      const { config } = await readRoot({ access: shared, signal }, requireRoot(chosen));
+      const { config } = await readRoot({ access: await paid.access(), signal }, requireRoot(paid.network()));
       return { version: config.version, proxies: config.proxies.map(({ workers }) => workers), workerImages: [...config.workerHashes], modelHashes: [...config.modelHashes] };
     }),
-    ...moneyView(invocation, paidNetwork, once),
+    ...moneyView(invocation, paid, once),
     model: () => once('model', async () => {
       const fullName = await modelName();
       return fullName === null ? null : { fullName, hash: toHex(modelHash(fullName)) };
@@ -98,6 +115,13 @@ export async function doctorChain(invocation: Invocation, { modelName }: DoctorC
       for (const one of accesses) await one.close();
     },
   };
+}
+
+interface PaidChain {
+  /** Throws ConfigError where there are no contracts. */
+  network(): ChainNetwork;
+  /** Rejects with NetworkError where no endpoint's name can be looked up. */
+  access(): Promise<TonAccess>;
 }
 
 /** Each question is asked once, whoever needs the answer. */
@@ -159,29 +183,39 @@ function evidenceView(invocation: Invocation, { name, isMainnet }: { name: strin
   };
 }
 
-function moneyView(invocation: Invocation, paid: () => { network: ChainNetwork; access: TonAccess }, once: Once): Pick<ChainView, 'wallet' | 'owner' | 'stake' | 'owed'> {
+function moneyView(invocation: Invocation, paid: PaidChain, once: Once): Pick<ChainView, 'wallet' | 'owner' | 'stake' | 'owed'> {
   const { settings } = invocation;
-  const key = (): ReturnType<typeof roleKey> => once('key', () => roleKey(invocation, paid().network, 'node'));
-  const owner = () => once('owner', async () => roleOwner(invocation, paid().network, 'node', await key()));
+  const key = (): ReturnType<typeof roleKey> => once('key', () => roleKey(invocation, paid.network(), 'node'));
+  const owner = () => once('owner', async () => {
+    const network = paid.network();
+    try {
+      return await roleOwner(invocation, network, 'node', await key());
+    } catch (error) {
+      // Without a hot wallet the owner may be known all the same.
+      if (!(error instanceof NotFoundError)) throw error;
+      return await knownOwner(invocation, network, 'node', { owner: null }) ?? unknownOwner('node');
+    }
+  });
   return {
     wallet: (signal) => once('wallet', async () => {
-      const { network, access } = paid();
+      const network = paid.network();
       const entry = await key();
+      const access = await paid.access();
       const { balanceNano, neededNano, fill } = await gasOf(access, network, entry, await walletOf(entry, network, access), signal);
       return { label: entry.label, balanceNano, neededNano, fill };
     }),
-    owner: async () => showWallet(await owner(), paid().network),
+    owner: async () => showWallet(await owner(), paid.network()),
     stake: async (signal) => {
-      const { network, access } = paid();
-      return (await readBond({ access, signal }, requireRoot(network), await owner())).storage?.stakeNano ?? null;
+      const address = await owner();
+      return (await readBond({ access: await paid.access(), signal }, requireRoot(paid.network()), address)).storage?.stakeNano ?? null;
     },
     owed: async (signal) => {
-      const { network, access } = paid();
+      const network = paid.network();
       const book = await openPaymentBook(paymentFolder(settings, network));
       try {
         const entries = (await book.entries()).filter(({ kind }) => kind === 'worker');
         if (entries.length === 0) return null;
-        const { config: { params } } = await readRoot({ access, signal }, requireRoot(network));
+        const { config: { params } } = await readRoot({ access: await paid.access(), signal }, requireRoot(network));
         const tokens = entries.reduce((sum, { signedTokens, claimedTokens }) => sum + (signedTokens > claimedTokens ? signedTokens - claimedTokens : 0n), 0n);
         return { proxies: entries.length, unclaimedNano: workerFeeOf(params, tokens) };
       } finally {

@@ -2,12 +2,13 @@
 // check failed, 12 when none failed and a required one could not be made. Changes nothing without --fix and a yes.
 import { diagnose } from '../node/doctor/diagnose.ts';
 import { gatherFacts, likelyRole } from '../node/doctor/facts.ts';
+import { createNames } from '../node/doctor/names.ts';
 import { realMachine } from '../node/doctor/machine.ts';
 import { realNetwork } from '../node/doctor/network-probe.ts';
 import { realEngine } from '../node/doctor/real-engine.ts';
 import { renderDiagnosis } from '../node/doctor/render.ts';
 import { applyFix, describeFix, safeFixesOf } from '../node/doctor/safe-fixes.ts';
-import { CocoonError, ConfigError } from '../core/errors.ts';
+import { CocoonError, ConfigError, NetworkError } from '../core/errors.ts';
 import { doctorChain } from './doctor-chain.ts';
 import { doctorModel } from './doctor-model.ts';
 import { confirmChange } from './confirm-change.ts';
@@ -43,19 +44,25 @@ export async function run(invocation: Invocation): Promise<void> {
   requireReady(diagnosis);
 }
 
-async function examine(invocation: Invocation, machine: Machine): Promise<Diagnosis> {
-  const { context: { signal, clock }, settings, options } = invocation;
+async function examine(asked: Invocation, machine: Machine): Promise<Diagnosis> {
+  // What a check has given up goes on no longer than the examination: a file that is hashed, a service that is asked.
+  const ending = new AbortController();
+  const signal = AbortSignal.any([asked.context.signal, ending.signal]);
+  const invocation = { ...asked, context: { ...asked.context, signal } };
+  const { context: { clock, self }, settings, options } = invocation;
   const { role, model }: DoctorOptions = options;
   const facts = gatherFacts(machine);
   const chosen = doctorModel(invocation, model, facts);
-  const chain = await doctorChain(invocation, { modelName: chosen.fullName });
+  const names = createNames({ program: self.command, signal });
+  const chain = await doctorChain(invocation, { modelName: chosen.fullName, names });
   try {
     const known = await facts;
     return await diagnose({
-      machine, facts: known, role: role ?? likelyRole(known), network: realNetwork, chain, home: settings.home, nowMs: () => clock.now(), signal,
+      machine, facts: known, role: role ?? likelyRole(known), network: realNetwork(names), chain, home: settings.home, nowMs: () => clock.now(), signal,
       engine: realEngine(machine, async () => known.driverGpus, chosen.fit),
     });
   } finally {
+    ending.abort(new NetworkError('E_CLOSED', 'the examination has ended'));
     await chain.close();
   }
 }

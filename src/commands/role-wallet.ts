@@ -47,6 +47,11 @@ export async function knownOwner(invocation: Invocation, network: ChainNetwork, 
   return hot.owner ?? (await localKey(invocation, network, local))?.address ?? null;
 }
 
+/** Throws ConfigError. */
+export function unknownOwner(role: 'node' | 'proxy'): never {
+  throw new ConfigError('E_CONFIG', `the owner of the ${role} is not known`, { hint: `name the cold address that its earnings go to: cocoon config set ${OWNER[role].setting} ADDRESS` });
+}
+
 /**
  * As `knownOwner`. Throws ConfigError when none is known, or when it is the hot wallet: who steals the machine's key must not get
  * what it has earned.
@@ -54,7 +59,7 @@ export async function knownOwner(invocation: Invocation, network: ChainNetwork, 
 export async function roleOwner(invocation: Invocation, network: ChainNetwork, role: 'node' | 'proxy', hot: Pick<KeyEntry, 'address' | 'label' | 'owner'>): Promise<Address> {
   const { setting } = OWNER[role];
   const owner = await knownOwner(invocation, network, role, hot);
-  if (owner === null) throw new ConfigError('E_CONFIG', `the owner of the ${role} is not known`, { hint: `name the cold address that its earnings go to: cocoon config set ${setting} ADDRESS` });
+  if (owner === null) return unknownOwner(role);
   if (owner.equals(hot.address)) {
     throw new ConfigError('E_CONFIG', `the owner of the ${role}, ${showWallet(owner, network)}, is its hot wallet ${hot.label}`, { hint: `use another address: cocoon config set ${setting} ADDRESS, or another wallet: cocoon config set ${role}.wallet NAME` });
   }

@@ -1,8 +1,10 @@
 // `node doctor` on this very machine, and `node provision` below a folder.
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AddressInfo } from 'node:net';
 import { main } from '../../src/main.ts';
 import { fakeContext } from '../fakes/context.ts';
 import { snapshot } from '../fakes/provision-root.ts';
@@ -24,7 +26,7 @@ describe('cocoon node doctor', () => {
     expect(performance.now() - began).toBeLessThan(20_000);
     const { ok, data, error } = JSON.parse(stdout) as { ok: boolean; error: { code: string }; data: { network: string; role: string; verdict: string; findings: { id: string; status: string; seen: string; fix: string[] }[] } };
     expect({ exit, ok, code: error.code, network: data.network, role: data.role, verdict: data.verdict }).toEqual({ exit: 3, ok: false, code: 'E_DOCTOR', network: 'local', role: 'bare', verdict: 'not ready' });
-    expect(data.findings.find(({ id }) => id === 'root')).toMatchObject({ status: 'FAIL', fix: ['run `cocoon localnet start --detach`'] });
+    expect(data.findings.find(({ id }) => id === 'root')).toMatchObject({ status: 'FAIL', fix: ['run `cocoon localnet start --detach`', expect.stringContaining('--network mainnet')] });
     expect(new Set(data.findings.map(({ status }) => status))).toEqual(expect.objectContaining(new Set(['PASS', 'FAIL', 'INFO'])));
   });
 
@@ -36,6 +38,24 @@ describe('cocoon node doctor', () => {
     expect(exit).toBe(3);
     expect(stdout).toMatch(/FAIL {2}TON endpoint http:\/\/127\.0\.0\.1:9/);
   });
+
+  it('an endpoint that takes connections and never answers is told, in seconds; the owner is known without a wallet', async () => {
+    const silent = createServer();
+    await new Promise<void>((done) => { silent.listen(0, '127.0.0.1', done); });
+    const origin = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    try {
+      await main(['network', 'add', 'silent', '--endpoint', `${origin}/`, '--root', `0:${'1'.repeat(64)}`, '--global-id', '-3'], fakeContext({ home }).context);
+      await main(['config', 'set', 'node.owner', `0:${'2'.repeat(64)}`], fakeContext({ home }).context);
+      const began = performance.now();
+      const { exit, stdout } = await cocoon(['--json', 'node', 'doctor', '--role', 'bare', '--network', 'silent']);
+      expect(performance.now() - began).toBeLessThan(20_000);
+      const { data: { findings } } = JSON.parse(stdout) as { data: { findings: { id: string; status: string; seen: string; fix: string[] }[] } };
+      const of = (id: string) => findings.filter((each) => each.id === id || each.id.startsWith(`${id}:`)).map(({ status }) => status);
+      expect([exit, of('endpoint'), of('root'), of('proxy'), of('wallet'), of('owner'), of('clock'), of('names')]).toEqual([3, ['FAIL'], ['SKIP'], ['SKIP'], ['FAIL'], ['PASS'], ['SKIP'], []]);
+    } finally {
+      silent.close();
+    }
+  }, 30_000);
 });
 
 describe('cocoon node provision', () => {

@@ -71,6 +71,7 @@ function machineOf({ release, isRoot, disk, tools }: Recording, tree: string): M
 
 function networkOf(recorded: Recording['network']): NetworkProbe {
   return {
+    resolve: async () => undefined,
     async reach(host, port) {
       const ms = recorded[`${host}:${port}`];
       if (typeof ms !== 'number') throw new NetworkError('E_UNREACHABLE', `no connection to ${host}:${port}: ECONNREFUSED`);

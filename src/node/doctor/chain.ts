@@ -1,21 +1,36 @@
 // Chain: would the network accept this image and this model, is there gas in the hot wallet, is the cold owner known, what do
 // proxies owe, what is at stake. Asked with the same code as `node start`, in seconds instead of after a boot.
 import { formatTon } from '../../core/units.ts';
-import { fail, info, pass } from './check.ts';
+import { NetworkError } from '../../core/errors.ts';
+import { fail, info, pass, skip } from './check.ts';
 import type { Check, Examined, Outcome } from './check.ts';
 
 const ZERO = 0n;
 
 async function root({ chain, signal }: Examined): Promise<Outcome> {
-  if (chain.unusable !== null) return fail(chain.unusable.reason, { wanted: `network ${chain.name}`, cause: 'nothing can be asked of this network', fix: [chain.unusable.fix] });
-  const { version, proxies } = await chain.root(signal);
-  return pass(`network ${chain.name}, version ${version}, ${proxies.length} ${proxies.length === 1 ? 'proxy' : 'proxies'}`);
+  if (chain.unusable !== null) {
+    const others = chain.attested ? [] : ['or look at this machine for the real network: cocoon node doctor --network mainnet'];
+    return fail(chain.unusable.reason, { wanted: `network ${chain.name}`, cause: 'nothing can be asked of this network', fix: [chain.unusable.fix, ...others] });
+  }
+  try {
+    const { version, proxies } = await chain.root(signal);
+    return pass(`${chain.name}, ${chain.paid ? `root contract version ${version}` : 'without contracts'}, ${proxies.length} ${proxies.length === 1 ? 'proxy' : 'proxies'}`);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof NetworkError)) throw error;
+    return skip(error.message, ['mend what the lines on name servers and TON endpoints say first']);
+  }
 }
 
 async function image(examined: Examined): Promise<Outcome | null> {
   const { chain, signal } = examined;
   if (!chain.paid) return null;
-  const { imageHash } = await chain.evidence(signal);
+  let imageHash: string;
+  try {
+    ({ imageHash } = await chain.evidence(signal));
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return skip('it is in the evidence of this guest, and there is none');
+  }
   const { workerImages } = await chain.root(signal);
   if (workerImages.includes(imageHash)) return pass(imageHash);
   return fail(imageHash, { wanted: `one of the ${workerImages.length} images that network ${chain.name} allows for workers`, cause: 'proxies refuse nodes that run another image', fix: [`send the hash and how to reproduce the image to the owner of the network, who runs: cocoon network allow worker ${imageHash} --network ${chain.name}`, 'or boot an image that is listed: cocoon network show'] });
@@ -61,7 +76,7 @@ async function running({ chain }: Examined): Promise<Outcome> {
 }
 
 export const CHAIN: readonly Check[] = [
-  { id: 'root', title: 'root contract', run: root },
+  { id: 'root', title: 'network', run: root },
   { id: 'image', title: 'image', roles: ['guest'], attestationOnly: true, run: image },
   { id: 'model', title: 'model', roles: ['guest', 'bare'], run: model },
   { id: 'wallet', title: 'hot wallet', roles: ['guest', 'bare'], run: wallet },

@@ -53,7 +53,7 @@ function verdictOf(findings: readonly Finding[]): Verdict {
 async function findingsOf(check: Check, group: Group, examined: Examined): Promise<Finding[]> {
   const { id, title, attestationOnly = false, required = true } = check;
   const common = { group, attestationOnly, required };
-  const late = (): NetworkError => new NetworkError('E_TIMEOUT', `the check did not end within ${CHECK_TIMEOUT_MS} ms`);
+  const late = (): NetworkError => new NetworkError('E_TIMEOUT', `this took longer than ${CHECK_TIMEOUT_MS / 1000} s`);
   let outcomes: Outcome | readonly NamedOutcome[] | null;
   try {
     outcomes = await withDeadline((signal) => check.run({ ...examined, signal }), { timeoutMs: CHECK_TIMEOUT_MS, signal: examined.signal, late });

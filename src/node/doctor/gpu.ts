@@ -25,9 +25,9 @@ function modelOf({ facts }: Examined, gpu: DriverGpu): GpuModel | null {
 
 const nameOf = ({ address, model, device }: PciGpu): string => `${address} ${model?.name ?? `NVIDIA 10de:${device}`}`;
 
-async function presence({ facts: { gpus, driverGpus } }: Examined): Promise<Outcome> {
+async function presence({ facts: { gpus, driverGpus, virtual }, role }: Examined): Promise<Outcome> {
   if (gpus.length === 0 && driverGpus.length === 0) {
-    return fail('no NVIDIA GPU on the bus', { wanted: WANTED, cause: 'there is none, or it is not passed through to this system', fix: ['pass the GPU through: cocoon node provision --print-guest tdx', 'a local network computes on the CPU: cocoon localnet start'] });
+    return fail('no NVIDIA GPU on the bus', { wanted: WANTED, cause: role === 'guest' || virtual ? 'this virtual machine was given none' : 'there is none', fix: [role === 'guest' || virtual ? 'pass one through: on the host, cocoon node provision --role host --gpu ADDRESS' : 'use a machine that has one', 'a local network computes on the CPU: cocoon localnet start'] });
   }
   return pass(driverGpus.length > 0 ? driverGpus.map(({ name, memoryBytes }) => `${name} ${bytesText(memoryBytes)}`).join(', ') : gpus.map(nameOf).join(', '));
 }

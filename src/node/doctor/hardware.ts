@@ -69,6 +69,7 @@ export const HARDWARE: readonly Check[] = [
     id: 'tee', title: 'confidential guests', roles: ['host'], attestationOnly: true,
     run: async (examined) => {
       const tee = examined.facts.cpu.confidential?.tee;
+      if (examined.facts.virtual) return fail('this is a virtual machine itself', { wanted: 'the machine itself', cause: 'confidential guests are started by the host, not from inside a virtual machine', fix: ['run this on the host', 'where the provider starts the guest: cocoon node doctor --role guest, inside it'] });
       if (tee === undefined) return fail('no TDX and no SEV-SNP', { wanted: 'Intel TDX or AMD SEV-SNP', cause: 'the processor has neither', fix: ['use another machine'] });
       return tee === 'tdx' ? tdxHost(examined) : snpHost(examined);
     },
@@ -77,7 +78,11 @@ export const HARDWARE: readonly Check[] = [
     id: 'tee', title: 'confidential guest', roles: ['bare'], attestationOnly: true,
     run: async ({ facts: { cpu, virtual, container } }) => fail(container === null ? virtual ? 'an ordinary virtual machine' : 'no guest' : `a container (${container})`, {
       wanted: 'a TDX or SEV-SNP guest', cause: container !== null && cpu.flags.size > 0 ? 'evidence can be taken inside a confidential guest only; a container sees it only where its own machine is one and /sys/kernel/config is mounted into it' : 'evidence can be taken inside a confidential guest only',
-      fix: ['on the host: cocoon node provision --role host, then --print-guest tdx or snp', 'without attestation, on this machine alone: cocoon localnet start'],
+      fix: [
+        virtual ? 'rent a confidential virtual machine (TDX or SEV-SNP) with a GPU, or start one on a host of your own: cocoon node provision --role host, there'
+          : cpu.confidential === null ? 'use a machine that can start confidential guests' : `make this machine a host: cocoon node provision --role host, then --print-guest ${cpu.confidential.tee}`,
+        'without attestation, on this machine alone: cocoon localnet start',
+      ],
     }),
   },
   {

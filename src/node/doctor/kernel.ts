@@ -28,11 +28,12 @@ async function hostKernel({ machine, facts: { kernel } }: Examined, tee: Tee): P
   return fail(seen, { wanted: `Linux ${HOST_KERNEL[tee]} or newer, or one whose ${MODULE[tee]} has ${PARAMETER[tee]}`, cause: `this kernel cannot start ${tee === 'tdx' ? 'TDX' : 'SEV-SNP'} guests`, fix: [tee === 'tdx' ? 'Ubuntu: the kernel of github.com/canonical/tdx; else a kernel from 6.16 on with CONFIG_INTEL_TDX_HOST' : 'a kernel from 6.11 on with CONFIG_KVM_AMD_SEV'] });
 }
 
-async function guestKernel({ machine, facts: { kernel, tee } }: Examined): Promise<Outcome> {
+async function guestKernel({ machine, facts: { kernel, tee, cpu } }: Examined): Promise<Outcome> {
   const seen = `Linux ${machine.release()}`;
   if (await machine.exists('/sys/kernel/config/tsm/report')) return pass(`${seen}, with configfs-tsm`);
   if (compareVersions(kernel.join('.'), GUEST_KERNEL) < 0) return fail(seen, { wanted: `Linux ${GUEST_KERNEL} or newer`, cause: 'evidence is taken through configfs-tsm, which came with that version', fix: ['boot a newer kernel with CONFIG_TSM_REPORTS, and CONFIG_TDX_GUEST_DRIVER or CONFIG_SEV_GUEST'] });
-  const name = tee === 'snp' ? 'sev-guest' : 'tdx_guest';
+  const name = (tee ?? cpu.confidential?.tee) === 'snp' ? 'sev-guest' : 'tdx_guest';
+  if (tee === null) return fail(`${seen}, without /sys/kernel/config/tsm/report`, { wanted: '/sys/kernel/config/tsm/report', cause: 'this is no confidential guest, or its driver is not loaded', fix: ['run it inside a TDX or SEV-SNP guest: cocoon node doctor --role host, on the host', `modprobe ${name}, where it is one`] });
   return {
     ...fail(`${seen}, without /sys/kernel/config/tsm/report`, { wanted: '/sys/kernel/config/tsm/report', cause: 'configfs is not mounted, or no guest driver is loaded', fix: ['mount -t configfs none /sys/kernel/config', `modprobe ${name} (--fix does it)`] }),
     safeFix: { kind: 'module', name },
@@ -93,7 +94,7 @@ async function kernelLog({ machine, facts }: Examined): Promise<Outcome | NamedO
 
 export const KERNEL: readonly Check[] = [
   {
-    id: 'kernel', title: 'kernel',
+    id: 'kernel', title: 'kernel', attestationOnly: true,
     run: async (examined) => {
       const { role, machine, facts: { cpu } } = examined;
       if (machine.platform !== 'linux') return info(`${machine.platform} ${machine.release()}: local networks only`);

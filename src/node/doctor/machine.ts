@@ -26,7 +26,7 @@ export interface Machine {
   /** Last part of where a symbolic link leads; null where there is none. */
   link(path: string): Promise<string | null>;
   exists(path: string): Promise<boolean>;
-  /** Null: there is no such program, or it did not end in time. */
+  /** Null: there is no such program. One that did not end in time has no exit code, and says so in `stderr`. */
   run(tool: string, args: readonly string[]): Promise<ToolText | null>;
   /** Of the file system that holds `path` or the nearest folder above it. */
   disk(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null>;
@@ -41,7 +41,7 @@ export interface Machine {
 
 const MAX_FILE_BYTES = 1 << 20;
 const MAX_TOOL_BYTES = 4 << 20;
-const TOOL_TIMEOUT_MS = 8_000;
+const TOOL_TIMEOUT_MS = 6_000;
 const CHUNK_BYTES = 65_536;
 
 export function realMachine(signal: AbortSignal): Machine {
@@ -68,7 +68,7 @@ export function realMachine(signal: AbortSignal): Machine {
         return output === null ? null : { exitCode: output.exitCode, stdout: Buffer.from(output.stdout).toString('utf8'), stderr: output.stderr };
       } catch (error) {
         if (signal.aborted || !(error instanceof CocoonError)) throw error;
-        return null;
+        return { exitCode: null, stdout: '', stderr: error.message };
       }
     },
     async disk(path) {
