@@ -3,7 +3,8 @@
 // Refuses chains that are too short to ask about.
 import { malformed } from '../refusal.ts';
 import type { NvidiaDevice } from '../nvidia/bundle.ts';
-import { gpuClaimsOf, paddedText, switchClaimsOf } from '../nvidia/opaque.ts';
+import { driverManifestId, plainVersion, vbiosManifestId } from '../nvidia/manifest-ids.ts';
+import { gpuClaimsOf, switchClaimsOf } from '../nvidia/opaque.ts';
 import { parseSpdm } from '../nvidia/parse-spdm.ts';
 import type { X509 } from '../x509/certificate.ts';
 import { field } from './document.ts';
@@ -21,22 +22,14 @@ export interface NvidiaCollateralTexts {
 
 type DeviceQuestion = Pick<NvidiaDevice, 'architecture' | 'evidence' | 'chain'>;
 
-/** Opaque field with the name of a Blackwell chip; where it is absent NVIDIA's tools take the first of the family. */
-const CHIP_INFO = 35;
-const FIRST_BLACKWELL = 'GB100';
 const MIN_CHAIN = 3;
 
 /** Ids of the manifests that a device's evidence must match: VBIOS, then driver where there is one. Throws AttestationError. */
 export function rimIdsOf({ architecture, evidence }: DeviceQuestion): string[] {
   const { opaque } = parseSpdm(evidence);
-  const plain = (version: string): string => version.replaceAll('.', '').toUpperCase();
-  if (architecture === 'LS10') return [`NV_SWITCH_BIOS_5612_0002_890_${plain(switchClaimsOf(opaque).vbiosVersion)}`];
-  const { project, projectSku, chipSku, vbiosVersion, driverVersion } = gpuClaimsOf(opaque);
-  const vbios = `NV_GPU_VBIOS_${project}_${projectSku}_${chipSku}_${plain(vbiosVersion)}`.toUpperCase();
-  if (architecture === 'HOPPER') return [vbios, `NV_GPU_DRIVER_GH100_${driverVersion}`];
-  const chip = paddedText(opaque.get(CHIP_INFO) ?? new Uint8Array(0)) || FIRST_BLACKWELL;
-  if (!/^[A-Z0-9]{1,16}$/.test(chip)) throw malformed(`the chip name of the GPU is ${JSON.stringify(chip.slice(0, 32))}, expected letters and digits`);
-  return [vbios, `NV_GPU_CC_DRIVER_${chip}_${driverVersion}`];
+  if (architecture === 'LS10') return [`NV_SWITCH_BIOS_5612_0002_890_${plainVersion(switchClaimsOf(opaque).vbiosVersion)}`];
+  const claims = gpuClaimsOf(opaque);
+  return [vbiosManifestId(claims), driverManifestId(architecture, claims)];
 }
 
 /**

@@ -4,11 +4,13 @@
 import type { CheckList } from '../verdict.ts';
 import { earliest } from '../verdict.ts';
 import type { NvidiaManifest, SystemMode } from './bundle.ts';
+import { driverManifestId, vbiosManifestId } from './manifest-ids.ts';
 import { compare, overlapOf } from './measurements.ts';
 import type { GpuClaims, SwitchClaims } from './opaque.ts';
 import type { Rim } from './parse-rim.ts';
 import type { SpdmEvidence } from './parse-spdm.ts';
 import type { NvidiaPolicy } from './policy.ts';
+import { isChipOf } from './roots.ts';
 import type { DeviceKind } from './roots.ts';
 import { verifyRim } from './verify.ts';
 import type { GenuineDevice, VerifyContext } from './verify.ts';
@@ -62,14 +64,13 @@ interface WantedManifest {
 }
 
 function driverManifest({ chip, claims }: AppraisedDevice & { kind: 'gpu' }): WantedManifest {
-  return { prefix: 'driver-rim', id: `NV_GPU_DRIVER_${chip}_${claims.driverVersion}`, product: chip, edition: 'GPU', version: claims.driverVersion };
+  const architecture = isChipOf('BLACKWELL', chip) ? 'BLACKWELL' : 'HOPPER';
+  return { prefix: 'driver-rim', id: driverManifestId(architecture, claims), product: chip, edition: 'GPU', version: claims.driverVersion };
 }
 
 function vbiosManifest({ kind, chip, claims }: AppraisedDevice): WantedManifest {
-  const plain = claims.vbiosVersion.replaceAll('.', '');
-  // Boards of a kind share a VBIOS version and differ in their measurements: the id tells their manifests apart.
-  const id = kind === 'gpu' ? `NV_GPU_VBIOS_${claims.project}_${claims.projectSku}_${claims.chipSku}_${plain}` : null;
-  return { prefix: 'vbios-rim', id, product: chip, edition: kind === 'gpu' ? 'GPU' : 'SWITCH', version: claims.vbiosVersion };
+  const common = { prefix: 'vbios-rim', product: chip, version: claims.vbiosVersion };
+  return kind === 'gpu' ? { ...common, id: vbiosManifestId(claims), edition: 'GPU' } : { ...common, id: null, edition: 'SWITCH' };
 }
 
 /** The manifest of the wanted id, or one without a stated id for the wanted version. */

@@ -9,7 +9,7 @@ const MAX_FIELDS = 64;
 /** Field types (NVIDIA attestation SDK). Types that are not listed are kept and not interpreted. */
 const TYPE = {
   driverVersion: 3, vbiosVersion: 6, nvdec: 11, chipSku: 15, project: 17, projectSku: 18, fwid: 20, protectedPcie: 21, pdi: 22,
-  switchGpuPdis: 26, featureFlag: 36,
+  switchGpuPdis: 26, chipName: 35, featureFlag: 36,
 } as const;
 
 /** Values by field type. */
@@ -51,6 +51,8 @@ export interface GpuClaims extends DeviceClaims {
   readonly project: string;
   readonly projectSku: string;
   readonly chipSku: string;
+  /** Part of the id of a Blackwell's driver manifest, for example `GB100`; null where it does not say. */
+  readonly chipName: string | null;
   /** True when the video decoder is off and its measurement is not compared. */
   readonly nvdecDisabled: boolean;
   readonly mode: GpuMode;
@@ -81,6 +83,7 @@ export function gpuClaimsOf(fields: OpaqueFields): GpuClaims {
     project: text(fields, TYPE.project, 'project', SKU),
     projectSku: text(fields, TYPE.projectSku, 'project SKU', SKU),
     chipSku: text(fields, TYPE.chipSku, 'chip SKU', SKU),
+    chipName: fields.has(TYPE.chipName) ? text(fields, TYPE.chipName, 'chip name', /^[A-Z0-9]{0,16}$/) || null : null,
     nvdecDisabled: fields.has(TYPE.nvdec) && !isEnabled(fields, TYPE.nvdec, 'NVDEC status'),
     mode,
     switchPdis: pdisOf(fields.get(TYPE.pdi), true),

@@ -1,10 +1,11 @@
 // Every check of the GPU verifier both ways, on forged machines.
 import { describe, expect, it } from '@jest/globals';
+import { rimIdsOf } from '../../../src/tee/collateral/gpu.ts';
 import { judgeNvidia } from '../../../src/tee/nvidia/judge.ts';
 import { STRICT_NVIDIA_POLICY } from '../../../src/tee/nvidia/policy.ts';
 import type { NvidiaPolicy } from '../../../src/tee/nvidia/policy.ts';
 import {
-  DRIVER_RIM, FWID, GPU_NONCE, GPU_NOW, GPU_RIMS, PKI, SWITCH_RIM, VBIOS_RIM, block, compositeFwid, forgeNvidia, makePki, measured, pdiOf, pdis, tcbInfoFwid,
+  DRIVER_RIM, FWID, GPU_NONCE, GPU_NOW, GPU_RIMS, PKI, SWITCH_RIM, VBIOS_RIM, block, compositeFwid, forgeDevice, forgeNvidia, makePki, measured, pdiOf, pdis, tcbInfoFwid,
 } from '../../fakes/nvidia-forge.ts';
 import type { DeviceForgery, MachineForgery, OcspForgery, RimForgery } from '../../fakes/nvidia-forge.ts';
 import { checkOf, expectFailure, expectPass, named } from '../verdict-of.ts';
@@ -26,6 +27,17 @@ describe('judgeNvidia, genuine machines', () => {
   it('judgeNvidia: accepts a Blackwell GPU, whose certificate names its firmware otherwise', () => {
     const rims = [{ ...DRIVER_RIM, product: 'GB100' }, { ...VBIOS_RIM, product: 'GB100' }].map((rim) => ({ rim }));
     expectPass(judged({ devices: [{ arch: 'BLACKWELL', chip: 'GB100', fwidExtensions: [tcbInfoFwid(FWID)] }], rims }));
+  });
+
+  it('judgeNvidia: a Blackwell\'s manifests are judged under the ids under which they are asked for', () => {
+    for (const opaque of [{}, { 35: Buffer.from('GB100\0') }, { 35: Buffer.from('GB202'), 17: Buffer.from('g525\0') }]) {
+      const chip = 35 in opaque && opaque[35].toString() === 'GB202' ? 'GB202' : 'GB100';
+      const device: DeviceForgery = { arch: 'BLACKWELL', chip, fwidExtensions: [tcbInfoFwid(FWID)], opaque };
+      const [vbios, driver] = rimIdsOf({ architecture: 'BLACKWELL', evidence: Buffer.from(forgeDevice(device).evidence, 'base64'), chain: [] });
+      if (vbios === undefined || driver === undefined) throw new TypeError('no ids');
+      expect(driver).toBe(`NV_GPU_CC_DRIVER_${chip}_580.10.02`);
+      expectPass(judged({ devices: [device], rims: [{ id: driver, rim: { ...DRIVER_RIM, product: chip } }, { id: vbios, rim: { ...VBIOS_RIM, product: chip } }] }));
+    }
   });
 
   it('judgeNvidia: accepts eight GPUs, each of which is shown in its place', () => {
