@@ -269,7 +269,7 @@ describe('listen against a wrong dialer', () => {
   });
 
   it('listen: silence at each stage ends at its deadline', async () => {
-    const { listener, port } = await serve({ timeouts: { proofMs: 60, tlsMs: 60, handshakeMs: 60 } });
+    const { listener, port } = await serve({ timeouts: { proofMs: 700, tlsMs: 700, handshakeMs: 700 } });
     await gone(await dialTcp(cleanup, port));
     expect(listener.counters.failed).toEqual({ proof: 1, tls: 0, connect: 0 });
     const proven = await dialTcp(cleanup, port);

@@ -26,7 +26,7 @@ export const makeIdentity = async (): Promise<TlsIdentity & { readonly publicKey
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Waits for `test` to hold; fails after two seconds, or `withinMs`. */
+/** Waits for `test` to hold; fails after `withinMs`. */
 export async function until(test: () => boolean, withinMs = 10_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!test()) {
