@@ -12,7 +12,12 @@ import { writeRandomGguf } from './random-gguf.mjs';
 const { LLAMA_SERVER, THREADS = '1', ROUNDS = '7', STREAMS = '1,4,16' } = process.env;
 const vocabulary = fileURLToPath(new URL('../../models/cocoon-tiny-q8_0.gguf', import.meta.url));
 const CONTEXT = 1024;
+/** Tokens of an answer; more of them where one stream alone is quick. */
 const GENERATED = 48;
+const GENERATED_ALONE = 144;
+/** Requests under load, and how long an answer is that outlasts them. */
+const PROBES = 3;
+const UNTIL_PROBED = 80;
 const sorted = (values) => values.toSorted((a, b) => a - b);
 const median = (values) => sorted(values)[Math.floor(values.length / 2)];
 const verdict = (met) => (met ? 'met' : 'MISSED');
@@ -60,8 +65,8 @@ function prompt(words) {
   }).join(' ');
 }
 
-/** One streamed completion: when its first text and its end came, and what it was counted. */
-async function ask(side, text, maxTokens) {
+/** One streamed completion: when its first text and its end came, and what it was counted. `begun` hears of its first text. */
+async function ask(side, text, maxTokens, begun = () => undefined) {
   const startedMs = performance.now();
   const { statusCode, body } = await side.pool.request({
     path: side.path, method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(side.body(text, maxTokens)),
@@ -70,7 +75,9 @@ async function ask(side, text, maxTokens) {
   let firstMs = null;
   for await (const part of body.setEncoding('utf8')) {
     all += part;
-    if (firstMs === null && side.hasText.test(all)) firstMs = performance.now() - startedMs;
+    if (firstMs !== null || !side.hasText.test(all)) continue;
+    firstMs = performance.now() - startedMs;
+    begun();
   }
   const totalMs = performance.now() - startedMs;
   const events = all.split('\n\n').filter((event) => event.startsWith('data: {')).map((event) => JSON.parse(event.slice(6)));
@@ -100,7 +107,7 @@ const OURS = {
 /** Tokens a second of all streams together, and the median of their first tokens. */
 async function decode(side, texts) {
   const startedMs = performance.now();
-  const answers = await Promise.all(texts.map((text) => ask(side, text, GENERATED)));
+  const answers = await Promise.all(texts.map((text) => ask(side, text, texts.length === 1 ? GENERATED_ALONE : GENERATED)));
   const elapsed = performance.now() - startedMs;
   return { speed: answers.reduce((sum, { tokens }) => sum + tokens, 0) / elapsed * 1000, first: median(answers.map(({ firstMs }) => firstMs)) };
 }
@@ -111,13 +118,21 @@ async function prefill(side, texts) {
   return { speed: answers.reduce((sum, answer) => sum + answer.prompt, 0) / (performance.now() - startedMs) * 1000 };
 }
 
-/** First token of a request that comes while the other streams are generating. */
+/** First token of requests that come one after the other while the other streams are generating, each behind its own prompt. */
 async function underLoad(side, texts) {
-  const running = texts.slice(1).map((text) => ask(side, text, 2 * GENERATED));
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  const { firstMs } = await ask(side, texts[0], 8);
+  let over = 0;
+  const begun = [];
+  const running = texts.slice(PROBES).map((text) => {
+    const { promise, resolve } = withResolvers();
+    begun.push(promise);
+    return ask(side, text, UNTIL_PROBED, resolve).finally(() => { over += 1; });
+  });
+  await Promise.race([Promise.all(begun), Promise.all(running)]);
+  const firsts = [];
+  for (const text of texts.slice(0, PROBES)) firsts.push((await ask(side, text, 2)).firstMs);
+  if (over > 0) throw new Error('the streams that were the load ended before the last request was answered');
   await Promise.all(running);
-  return { first: firstMs };
+  return { first: median(firsts) };
 }
 
 /** First token of the second turn of a conversation. */
@@ -125,6 +140,12 @@ async function secondTurn(side, texts) {
   const first = await ask(side, texts[0], 16);
   const second = await ask(side, `${texts[0]}${first.answer} and then`, 8);
   return { first: second.firstMs };
+}
+
+function withResolvers() {
+  let resolve;
+  const promise = new Promise((done) => { resolve = done; });
+  return { promise, resolve };
 }
 
 const cpuOf = ({ pids }) => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
@@ -167,7 +188,7 @@ for (const streams of STREAMS.split(',').map(Number)) {
   try {
     await compare(`${streams} streams`, sides, many(64), decode);
     await compare(`${streams} prefill`, sides, many(streams === 1 ? 400 : 200), prefill);
-    if (streams > 1) await compare(`${streams} under load`, sides, many(64), underLoad);
+    if (streams > 1) await compare(`${streams} under load`, sides, () => Array.from({ length: streams - 1 + PROBES }, () => prompt(64)), underLoad);
     if (streams === 4) await compare('second turn', sides, () => [prompt(450)], secondTurn);
     const others = machineCpuMs() - before.machine - (pids.reduce((sum, pid) => sum + cpuMs(pid), 0) - before.own);
     console.log(`                       (others used ${(others / (performance.now() - before.atMs)).toFixed(2)} cores meanwhile)`);

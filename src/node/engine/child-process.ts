@@ -68,6 +68,12 @@ const LINE_LENGTH = 500;
 /** How long the last messages of a process that has ended are waited for. */
 const LAST_WORDS_MS = 300;
 
+/**
+ * Whether all native work shares one thread, so that a token is drawn as soon as its batch is computed. For many answers on a GPU,
+ * whose batches are short, it is worth more that their tokens are drawn side by side.
+ */
+const worksInOrder = ({ gpu, parallel }: LoadOptions): boolean => gpu === 'off' || parallel === 1;
+
 export function startEngineProcess(options: ChildProcessOptions): EngineProcess {
   return new Child(options);
 }
@@ -100,7 +106,10 @@ class Child implements EngineProcess {
     this.ready.catch(() => undefined); // who does not wait for it hears of the end
     this.ended = this.#ended.promise;
     const { command, args, env } = options.launch;
-    this.#process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...env }, windowsHide: true });
+    const inOrder = worksInOrder(options.load);
+    this.#process = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...env, ...(inOrder && { UV_THREADPOOL_SIZE: '1' }) }, windowsHide: true,
+    });
     this.#process.on('error', (cause) => this.#over(new EngineError('E_ENGINE', `engine process cannot be started: ${cause.message}`, { cause })));
     // Its last messages may still be in the pipe when it has ended; they are waited for, but not for long.
     this.#process.on('exit', (code, signal) => {
@@ -118,7 +127,7 @@ class Child implements EngineProcess {
         else setTimeout(() => this.#kill('it went silent'), options.times.closeMs).unref();
       },
     });
-    this.#tell({ kind: 'load', options: options.load });
+    this.#tell({ kind: 'load', options: { ...options.load, inOrder } });
     this.#pinging = setInterval(() => this.#ping(), options.times.pingMs);
     this.#pinging.unref();
   }

@@ -2,7 +2,8 @@
 // grammar cannot say is refused by name, unless the caller takes less (`lenient`: parameters of tools, which promise nothing).
 // Objects have their properties in the order of the schema, and none that it does not name.
 import { badRequest } from '../../openai/errors.ts';
-import type { ApiError } from '../../openai/errors.ts';
+import { areDisjoint, deeper, isObject, isOfType, jsonOf, refuse, unescaped, within } from './json-schema.ts';
+import type { Place, Schema } from './json-schema.ts';
 
 export interface GrammarBuilder {
   /** Adds the rules of a schema; returns the name of its rule. `param`: what the request calls it. Throws ApiError. */
@@ -13,12 +14,15 @@ export interface GrammarBuilder {
   grammar(root: string): string;
 }
 
-type Schema = Readonly<Record<string, unknown>>;
-
 const MAX_RULES = 5_000;
 const MAX_DEPTH = 64;
 const MAX_ALTERNATIVES = 1_000;
 const MAX_COUNT = 10_000;
+/** Of all counts of a grammar: llama.cpp writes each repetition out. */
+const MAX_REPETITIONS = 50_000;
+/** UTF-16 units of all rules. */
+const MAX_LENGTH = 1 << 20;
+const TYPES = 7;
 /** Digits of a whole number: any of them is exact as a double. */
 const INTEGER = '("0" | [1-9] [0-9]{0,14})';
 
@@ -67,10 +71,17 @@ class Builder implements GrammarBuilder {
   readonly #rules = new Map<string, string>();
   /** Names of rules that a `$ref` has, by the schema document and the reference. */
   readonly #refs = new Map<unknown, Map<string, string>>();
+  /** Rules of `$ref`s that a rule of a `$ref` may begin with, before any character. */
+  readonly #beginnings = new Map<string, Set<string>>();
+  #length = 0;
+  #repetitions = 0;
 
   schema(schema: unknown, param: string, { lenient } = { lenient: false }): string {
     this.#lenient = lenient;
-    return this.#name(this.#any(schema, { root: schema, param, depth: 0 }));
+    const at: Place = { root: schema, param, depth: 0, begins: null };
+    const name = this.#name(this.#any(schema, at));
+    if (this.#isCircular()) throw refuse(at, 'has a $ref that leads back to itself with nothing between');
+    return name;
   }
 
   anyObject(): string {
@@ -84,10 +95,30 @@ class Builder implements GrammarBuilder {
   /** The name of a rule with this right side. */
   #name(right: string): string {
     if (/^[a-z][a-z0-9-]*$/.test(right)) return right;
-    if (this.#rules.size >= MAX_RULES) throw badRequest('schema is too large', { code: 'invalid_schema' });
     const name = `r${this.#rules.size}`;
-    this.#rules.set(name, right);
+    this.#add(name, right);
     return name;
+  }
+
+  #add(name: string, right: string): void {
+    this.#length += right.length;
+    if (this.#rules.size >= MAX_RULES || this.#length > MAX_LENGTH) throw badRequest('schema is too large', { code: 'invalid_schema' });
+    this.#rules.set(name, right);
+  }
+
+  /** True where a rule may begin with itself, which no text can be read by. */
+  #isCircular(): boolean {
+    const open = new Set<string>();
+    const over = new Set<string>();
+    const visit = (name: string): boolean => {
+      if (over.has(name)) return false;
+      if (open.has(name)) return true;
+      open.add(name);
+      const circular = [...this.#beginnings.get(name) ?? []].some(visit);
+      over.add(name);
+      return circular;
+    };
+    return [...this.#beginnings.keys()].some(visit);
   }
 
   /** The right side of a rule for a schema. */
@@ -112,7 +143,7 @@ class Builder implements GrammarBuilder {
       return 'value';
     }
     const types = type === undefined ? implied.slice(0, 1) : Array.isArray(type) ? type : [type];
-    if (types.length === 0) throw refuse(at, 'has no type');
+    if (types.length === 0 || types.length > TYPES) throw refuse(at, `has ${types.length} types, expected 1 to ${TYPES}`);
     this.#only(schema, ['type', ...types.flatMap((name) => KEYWORDS[String(name)] ?? [])], at);
     return types.map((name) => this.#name(this.#ofType(name, schema, at))).join(' | ');
   }
@@ -134,6 +165,7 @@ class Builder implements GrammarBuilder {
     const { format } = schema;
     const least = this.#count(schema, 'minLength', at) ?? 0;
     const most = this.#count(schema, 'maxLength', at);
+    if (most !== undefined && most < least) throw refuse(at, 'has a maxLength below its minLength');
     if (format !== undefined) {
       const known = typeof format === 'string' && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
       if (known !== undefined && least === 0 && most === undefined) return known;
@@ -158,7 +190,7 @@ class Builder implements GrammarBuilder {
   }
 
   #array(schema: Schema, at: Place): string {
-    const item = schema.items === undefined ? 'value' : this.#name(this.#any(schema.items, deeper(at, 'items')));
+    const item = schema.items === undefined ? 'value' : this.#name(this.#any(schema.items, within(at, 'items')));
     const least = this.#count(schema, 'minItems', at) ?? 0;
     const most = this.#count(schema, 'maxItems', at);
     if (most !== undefined && most < least) throw refuse(at, 'has a maxItems below its minItems');
@@ -171,17 +203,18 @@ class Builder implements GrammarBuilder {
     const { properties = {}, required = [], additionalProperties } = schema;
     if (!isObject(properties)) throw refuse(at, 'has properties that are no object');
     if (!Array.isArray(required) || !required.every((name) => typeof name === 'string')) throw refuse(at, 'has a member "required" that is no list of names');
-    const missing = (required as readonly string[]).filter((name) => !Object.hasOwn(properties, name));
+    if (additionalProperties !== undefined && typeof additionalProperties !== 'boolean' && !isObject(additionalProperties)) throw refuse(at, 'has additionalProperties that are no schema');
+    const missing = [...new Set(required as readonly string[])].filter((name) => !Object.hasOwn(properties, name));
     if (additionalProperties === false && missing.length > 0) throw refuse(at, `requires ${JSON.stringify(missing[0]?.slice(0, 50))}, which it does not allow`);
     const others = isObject(additionalProperties) ? additionalProperties : true;
     const names = [...Object.keys(properties), ...missing];
     if (names.length === 0) {
       if (additionalProperties === false) return '"{" ws "}"';
-      const value = others === true ? 'value' : this.#name(this.#any(others, deeper(at, 'additionalProperties')));
+      const value = others === true ? 'value' : this.#name(this.#any(others, within(at, 'additionalProperties')));
       return `"{" ws (string ws ":" ws ${value} (ws "," ws string ws ":" ws ${value})*)? ws "}"`;
     }
     const pairs = names.map((name) => {
-      const value = this.#any(Object.hasOwn(properties, name) ? properties[name] : others, deeper(at, `properties.${name}`));
+      const value = this.#any(Object.hasOwn(properties, name) ? properties[name] : others, within(at, `properties.${name}`));
       return { pair: this.#name(`${literal(JSON.stringify(name))} ws ":" ws ${this.#name(value)}`), needed: required.includes(name) };
     });
     return `"{" ws ${this.#members(pairs)} ws "}"`;
@@ -206,7 +239,7 @@ class Builder implements GrammarBuilder {
     const types = schema.type === undefined ? null : Array.isArray(schema.type) ? schema.type : [schema.type];
     const fitting = values.filter((value) => types === null || types.some((type) => isOfType(value, type)));
     if (fitting.length === 0) throw refuse(at, 'has no value of its type');
-    return fitting.map((value) => literal(JSON.stringify(value))).join(' | ');
+    return fitting.map((value) => literal(jsonOf(value, at))).join(' | ');
   }
 
   #combined(keyword: 'anyOf' | 'oneOf' | 'allOf', schema: Schema, at: Place): string {
@@ -214,7 +247,7 @@ class Builder implements GrammarBuilder {
     if (!Array.isArray(branches) || branches.length === 0 || branches.length > MAX_ALTERNATIVES) throw refuse(at, `has a member "${keyword}" that is no list of schemas`);
     this.#only(schema, [keyword], at);
     if (keyword === 'allOf' && branches.length > 1 && !this.#lenient) throw refuse(at, 'has an allOf of several schemas, which is not supported here');
-    if (keyword === 'oneOf' && !this.#lenient && !areDisjoint(branches)) throw refuse(at, 'has a oneOf whose schemas may overlap, which is not supported here; use anyOf');
+    if (keyword === 'oneOf' && !this.#lenient && !areDisjoint(branches, at)) throw refuse(at, 'has a oneOf whose schemas may overlap, which is not supported here; use anyOf');
     const used: readonly unknown[] = keyword === 'allOf' ? branches.slice(0, 1) : branches;
     return used.map((branch, index) => this.#name(this.#any(branch, deeper(at, `${keyword}.${index}`)))).join(' | ');
   }
@@ -224,27 +257,34 @@ class Builder implements GrammarBuilder {
     const names = this.#refs.get(at.root) ?? new Map<string, string>();
     this.#refs.set(at.root, names);
     const known = names.get(ref);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#refersTo(known, at);
     if (!/^#(\/|$)/.test(ref)) throw refuse(at, 'refers to another document');
     let target: unknown = at.root;
     for (const step of ref.split('/').slice(1)) {
-      const name = decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
+      const name = unescaped(step, at).replaceAll('~1', '/').replaceAll('~0', '~');
       target = isObject(target) && Object.hasOwn(target, name) ? target[name] : undefined;
     }
     if (target === undefined) throw refuse(at, `refers to ${JSON.stringify(ref.slice(0, 80))}, which is not there`);
     // Named before it is made, because it may refer to itself.
     const name = `d${this.#rules.size}`;
     names.set(ref, name);
-    this.#rules.set(name, '');
-    this.#rules.set(name, this.#any(target, deeper(at, ref)));
+    this.#add(name, '');
+    this.#add(name, this.#any(target, { ...deeper(at, ref), begins: name }));
+    return this.#refersTo(name, at);
+  }
+
+  #refersTo(name: string, { begins }: Place): string {
+    if (begins !== null) this.#beginnings.set(begins, (this.#beginnings.get(begins) ?? new Set()).add(name));
     return name;
   }
 
   #count(schema: Schema, keyword: string, at: Place): number | undefined {
     const value = schema[keyword];
     if (value === undefined) return undefined;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_COUNT) return value;
-    throw refuse(at, `has a ${keyword} that is no whole number from 0 to ${MAX_COUNT}`);
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > MAX_COUNT) throw refuse(at, `has a ${keyword} that is no whole number from 0 to ${MAX_COUNT}`);
+    this.#repetitions += value;
+    if (this.#repetitions > MAX_REPETITIONS) throw badRequest('schema is too large', { code: 'invalid_schema' });
+    return value;
   }
 
   /** Refuses keywords that would be ignored. */
@@ -255,37 +295,4 @@ class Builder implements GrammarBuilder {
   }
 }
 
-interface Place {
-  readonly root: unknown;
-  readonly param: string;
-  readonly depth: number;
-}
-
-const deeper = (at: Place, step: string): Place => ({ root: at.root, param: `${at.param}.${step}`.slice(0, 200), depth: at.depth + 1 });
-const refuse = ({ param }: Place, what: string): ApiError => badRequest(`schema '${param}' in request ${what}`, { param, code: 'invalid_schema' });
 const rule = ([name, right]: readonly [string, string]): string => `${name} ::= ${right}`;
-const isObject = (value: unknown): value is Schema => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function isOfType(value: unknown, type: unknown): boolean {
-  if (type === 'null') return value === null;
-  if (type === 'array') return Array.isArray(value);
-  if (type === 'object') return isObject(value);
-  if (type === 'integer') return Number.isInteger(value);
-  return typeof value === type;
-}
-
-/** True when no value can be valid by two of the schemas: of different types, or with a constant of the same required property. */
-function areDisjoint(branches: readonly unknown[]): boolean {
-  const schemas = branches.filter(isObject);
-  if (schemas.length < branches.length) return false;
-  const types = schemas.map(({ type }) => type);
-  const plain = types.every((type) => typeof type === 'string') && !(types.includes('integer') && types.includes('number'));
-  if (plain && new Set(types).size === types.length) return true;
-  const tags = schemas.map(({ properties, required }) => (isObject(properties) && Array.isArray(required)
-    ? new Map(Object.entries(properties).flatMap(([name, schema]) => (isObject(schema) && 'const' in schema && required.includes(name) ? [[name, JSON.stringify(schema.const)] as const] : [])))
-    : new Map<string, string>()));
-  return [...(tags[0]?.keys() ?? [])].some((name) => {
-    const values = tags.map((tag) => tag.get(name));
-    return !values.includes(undefined) && new Set(values).size === values.length;
-  });
-}

@@ -21,22 +21,30 @@ export interface BatchShare<Item> {
 
 /** A prompt that has waited for one more batch counts as this many tokens shorter. */
 const AGING = 64;
+/** A prompt that is longer than its share by this factor at most is taken whole: a batch of its own for the rest costs more. */
+const WHOLE = 1.5;
 
 /**
- * Shares `size` token slots. `promptShare` of them at most are for prompts while there are answers, all that is left otherwise.
+ * Shares `size` token slots. About `promptShare` of them at most are for prompts while there are answers, all that is left otherwise.
  * Items that get none wait for the next batch.
  */
 export function shareBatch<Item extends BatchItem>(items: readonly Item[], size: number, promptShare: number): BatchShare<Item>[] {
+  // What almost every batch is: no prompts, and answers in the order of their sequences.
+  if (items.length <= size && items.every(({ answering }) => answering) && isOrdered(items)) return items.map((item) => ({ item, amount: 1 }));
   const answers = items.filter(({ answering }) => answering).toSorted((a, b) => b.waited - a.waited).slice(0, size);
   const shares: BatchShare<Item>[] = answers.map((item) => ({ item, amount: 1 }));
   const room = size - answers.length;
+  let space = room;
   let left = answers.length === 0 ? room : Math.min(room, promptShare);
   const rank = ({ left: tokens, waited }: Item): number => tokens - AGING * waited;
   for (const item of items.filter(({ answering }) => !answering).toSorted((a, b) => rank(a) - rank(b))) {
-    const amount = Math.min(left, item.left);
+    const amount = Math.min(space, item.left <= left * WHOLE ? item.left : left);
     if (amount === 0) break;
     shares.push({ item, amount });
-    left -= amount;
+    space -= amount;
+    left = Math.max(0, left - amount);
   }
   return shares.toSorted((a, b) => a.item.id - b.item.id);
 }
+
+const isOrdered = (items: readonly BatchItem[]): boolean => items.every(({ id }, at) => at === 0 || (items[at - 1]?.id ?? id) < id);

@@ -40,11 +40,16 @@ export function createEventChannel({ bound, intervalMs = 0 }: EventChannelOption
     wakeReader?.();
     wakeReader = undefined;
   };
+  /** Timers count whole milliseconds and may come a little early: what they wake for is due. */
+  const wakeDue = (): void => {
+    dueMs = Number.NEGATIVE_INFINITY;
+    wake();
+  };
   /** Wakes the reader when its piece is due. Text comes while the next batch is computed, so what the reader does with it costs nothing. */
   const wakeWhenDue = (): void => {
     if (timer !== undefined || wakeReader === undefined) return;
     const waitMs = dueMs - performance.now();
-    if (waitMs > 0) timer = setTimeout(wake, waitMs);
+    if (waitMs > 0) timer = setTimeout(wakeDue, waitMs);
     else wake();
   };
   const resume = (): void => {

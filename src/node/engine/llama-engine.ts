@@ -55,6 +55,8 @@ export interface LlamaEngineOptions {
   readonly queueLimit?: number;
   /** Whether the evaluation of a prompt's beginning is kept for later requests. Default true. */
   readonly reusePrefix?: boolean;
+  /** True only where this process was started with UV_THREADPOOL_SIZE=1: what is given to native code is done in that order. Default false. */
+  readonly inOrder?: boolean;
   /** True: nothing else in this process uses llama.cpp, so that its log says what this engine uses. Default false. */
   readonly ownProcess?: boolean;
   /** Share of the model that is loaded, 0 to 1. */
@@ -213,12 +215,13 @@ async function createRuntime(
   const loop = createLlamaLoop({
     batches: native.batches,
     sampler: (sampling: LlamaSampling) => native.sampler(sampling, sampling.grammar === null ? null : grammars.state(sampling.grammar)),
-    isEnd: (token) => model.isEogToken(token as Token),
+    isEnd: endTokens(model),
     sequences: options.parallel,
     contextSize: context.contextSize,
     batchSize: BATCH_SIZE,
     canCut: !isRecurrent && !isHybrid,
     reusePrefix: options.reusePrefix ?? true,
+    inOrder: options.inOrder ?? false,
   });
   const noText = !givesText(model) ? `the model served here gives no text${embeddings === null ? '' : ', only embeddings'}` : null;
   const features: EngineFeatures = {
@@ -357,6 +360,19 @@ const poolsEmbeddings = (model: LlamaModel): boolean => POOLINGS.includes(archit
 function givesText(model: LlamaModel): boolean {
   const { pooling_type: pooling, attention } = architectureOf(model);
   return !poolsEmbeddings(model) && pooling !== RANK_POOLING && attention?.causal !== false;
+}
+
+/** Whether a token ends an answer; asked of the model once a token. */
+function endTokens(model: LlamaModel): (token: number) => boolean {
+  const known = new Map<number, boolean>();
+  return (token) => {
+    let isEnd = known.get(token);
+    if (isEnd === undefined) {
+      isEnd = model.isEogToken(token as Token);
+      known.set(token, isEnd);
+    }
+    return isEnd;
+  };
 }
 
 function withBos(model: LlamaModel, tokens: readonly number[]): number[] {

@@ -1,6 +1,7 @@
 // Continuous batching: one loop that evaluates what all sequences have waiting, batch after batch, and draws their next tokens.
 // A drawn token goes into the next batch at once, and to its reader while that batch is computed; a reader that has not taken
 // the token before holds up its own sequence only. States change between batches, never within one.
+import { setImmediate as turn } from 'node:timers/promises';
 import { deferred } from '../../core/deferred.ts';
 import { EngineError } from '../../core/errors.ts';
 import { shareBatch } from './llama-batch.ts';
@@ -21,6 +22,8 @@ export interface LlamaLoopOptions {
   /** False: states of this model cannot be cut back, only gone on from or emptied. */
   readonly canCut: boolean;
   readonly reusePrefix: boolean;
+  /** True: the native work of this process is done piece by piece in the order in which it is given (UV_THREADPOOL_SIZE is 1). */
+  readonly inOrder: boolean;
 }
 
 export interface LlamaLoop {
@@ -35,6 +38,7 @@ const PROMPT_SHARE_MS = 100;
 const LEAST_PROMPT_SHARE = 64;
 /** Batches with fewer tokens of prompts say little about how fast they are evaluated. */
 const TELLING_TOKENS = 32;
+const NOTHING = new Uint32Array(0);
 
 interface Run {
   readonly sampling: LlamaSampling;
@@ -42,6 +46,8 @@ interface Run {
   readonly sampler: TokenSampler;
   /** What is not evaluated yet: the rest of the prompt, or the last drawn token. */
   pending: Uint32Array;
+  /** Holds the last drawn token: a new array for each costs more than all the rest of a turn. */
+  readonly last: Uint32Array;
   answering: boolean;
   waited: number;
   drawn: number;
@@ -147,8 +153,8 @@ class Loop implements LlamaLoop {
   async* #generate(slot: Slot, tokens: readonly number[], sampling: LlamaSampling, signal: AbortSignal): AsyncGenerator<GeneratedToken, void, void> {
     if (this.#closed) throw new EngineError('E_ENGINE', 'engine is closed');
     const run: Run = {
-      sampling, signal, sampler: this.#options.sampler(sampling), pending: Uint32Array.from(tokens), answering: false, waited: 0, drawn: 0,
-      out: [], over: false, error: undefined, left: false, wake: () => undefined,
+      sampling, signal, sampler: this.#options.sampler(sampling), pending: Uint32Array.from(tokens), last: new Uint32Array(1),
+      answering: false, waited: 0, drawn: 0, out: [], over: false, error: undefined, left: false, wake: () => undefined,
     };
     slot.run = run;
     const stop = (): void => {
@@ -190,7 +196,8 @@ class Loop implements LlamaLoop {
   /** Never rejects. */
   async #loop(): Promise<void> {
     for (;;) {
-      this.#settle();
+      // Who waited for a change goes on with it in the next batch, not in the one after that.
+      while (this.#settle()) await turn();
       const batch = this.#plan();
       if (batch.length > 0) {
         await this.#evaluate(batch);
@@ -203,8 +210,8 @@ class Loop implements LlamaLoop {
     }
   }
 
-  /** Between batches: readers that have left are forgotten, aborted answers end, states change as was asked. */
-  #settle(): void {
+  /** Between batches: readers that have left are forgotten, aborted answers end, states change as was asked. True when any did. */
+  #settle(): boolean {
     for (const slot of this.#slots) {
       const { run } = slot;
       if (run === null) continue;
@@ -216,6 +223,7 @@ class Loop implements LlamaLoop {
     const changes = this.#changes;
     this.#changes = [];
     for (const change of changes) change();
+    return changes.length > 0;
   }
 
   #plan(): BatchShare<Planned>[] {
@@ -249,36 +257,48 @@ class Loop implements LlamaLoop {
   }
 
   async #evaluate(batch: readonly BatchShare<Planned>[]): Promise<void> {
-    const { batches } = this.#options;
+    const { batches, inOrder } = this.#options;
     const results: { readonly run: Run; readonly index: number }[] = [];
-    const startedMs = performance.now();
+    let ahead: readonly Promise<number>[] = [];
+    let size = 0;
+    let prompts = 0;
+    for (const { item, amount } of batch) {
+      size += amount;
+      if (!item.answering) prompts += amount;
+    }
+    const startedMs = prompts < TELLING_TOKENS ? null : performance.now();
     try {
-      batches.begin(batch.reduce((sum, { amount }) => sum + amount, 0));
+      batches.begin(size);
       for (const { item: { slot, run }, amount } of batch) {
         const isWhole = amount === run.pending.length;
-        const index = batches.add(slot.id, slot.state.length, run.pending.subarray(0, amount), isWhole);
+        const index = batches.add(slot.id, slot.state.length, isWhole ? run.pending : run.pending.subarray(0, amount), isWhole);
         if (isWhole) results.push({ run, index });
       }
       const decoding = batches.decode();
+      // Given at once, the draws follow the batch without a way through this thread, which may have to be woken for it.
+      if (inOrder) ahead = results.map(({ run, index }) => run.sampler.sample(index));
       this.#deliver();
       await decoding;
     } catch (error) {
+      await Promise.allSettled(ahead); // drawn from nothing, and nobody wants them
       for (const { item: { slot, run } } of batch) {
         slot.dirty = true;
         this.#fail(run, error);
       }
       return;
     }
-    this.#learn(batch, performance.now() - startedMs);
-    const served = new Set<Run>();
-    for (const { item: { slot, run }, amount } of batch) {
-      slot.state.push(...run.pending.subarray(0, amount));
-      run.pending = run.pending.subarray(amount);
-      run.waited = 0;
-      served.add(run);
-    }
+    if (startedMs !== null) this.#learn(prompts, performance.now() - startedMs);
     for (const { run } of this.#slots) {
-      if (run !== null && !served.has(run)) run.waited += 1;
+      if (run !== null) run.waited += 1;
+    }
+    for (const { item: { slot, run }, amount } of batch) {
+      for (let at = 0; at < amount; at += 1) slot.state.push(run.pending[at] ?? 0);
+      run.pending = amount === run.pending.length ? NOTHING : run.pending.subarray(amount);
+      run.waited = 0;
+    }
+    if (inOrder) {
+      await Promise.all(results.map(({ run, index }, at) => this.#draw(run, index, ahead[at])));
+      return;
     }
     // llama.cpp puts the results of a mixed batch in order when the first of them is looked at, which no other may do meanwhile.
     const [first, ...others] = results.filter(({ run }) => !run.over && !run.left);
@@ -287,24 +307,24 @@ class Loop implements LlamaLoop {
   }
 
   /** How many tokens of prompts take about as long as running answers may be held up. */
-  #learn(batch: readonly BatchShare<Planned>[], elapsedMs: number): void {
-    const tokens = batch.reduce((sum, { item, amount }) => sum + (item.answering ? 0 : amount), 0);
-    if (tokens < TELLING_TOKENS || elapsedMs <= 0) return;
+  #learn(tokens: number, elapsedMs: number): void {
+    if (elapsedMs <= 0) return;
     const fitting = Math.round(tokens / elapsedMs * PROMPT_SHARE_MS);
     this.#promptShare = Math.min(this.#options.batchSize, Math.max(LEAST_PROMPT_SHARE, Math.round((this.#promptShare + fitting) / 2)));
   }
 
-  /** Draws the next token of an answer; its failure is the answer's alone. Never rejects. */
-  async #draw(run: Run, index: number): Promise<void> {
-    if (run.over || run.left) return;
+  /** The next token of an answer, drawn now where it is not `drawing` already; its failure is the answer's alone. Never rejects. */
+  async #draw(run: Run, index: number, drawing = run.sampler.sample(index)): Promise<void> {
     try {
-      const token = await run.sampler.sample(index);
+      const token = await drawing;
+      if (run.over || run.left) return;
       if (!run.sampling.ignoreEnd && this.#options.isEnd(token)) return this.#end(run);
       const count = run.sampling.logprobs;
       const likely = count === null ? null : await run.sampler.logprobs(index, token, count);
       run.drawn += 1;
       run.answering = true;
-      run.pending = Uint32Array.of(token);
+      run.last[0] = token;
+      run.pending = run.last;
       this.#news.push(() => {
         run.out.push({ token, likely });
         run.wake();

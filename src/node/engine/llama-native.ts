@@ -3,7 +3,7 @@
 // What is used is checked when an engine is loaded: a library that is made otherwise inside is refused.
 import { EngineError } from '../../core/errors.ts';
 
-/** Evaluation of tokens in batches; nothing but `decode` may be called while a batch is being evaluated. */
+/** Evaluation of tokens in batches; while one is being evaluated nothing is called, or only what native code will do after it. */
 export interface BatchContext {
   /** Begins a batch of exactly `size` tokens. */
   begin(size: number): void;

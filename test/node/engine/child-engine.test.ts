@@ -161,6 +161,17 @@ describe('startChildEngine: a process that cannot be used', () => {
     await expect(startChildEngine({ ...options, launch: { ...launch, args: ['-e', garbage] } })).rejects.toMatchObject({ message: expect.stringContaining('its messages cannot be read') });
   });
 
+  it('has one thread for native work where that is quicker', async () => {
+    const program = { ...launch, args: ['-e', 'console.error("threads:", process.env.UV_THREADPOOL_SIZE); process.exit(3)'] };
+    const said = async (changes: Partial<typeof options.load>): Promise<unknown> => {
+      const error: unknown = await startChildEngine({ ...options, launch: program, load: { ...load, ...changes } }).catch((thrown: unknown) => thrown);
+      return (error as Error & { readonly cause: Error }).cause.message;
+    };
+    expect(await said({ gpu: 'off', parallel: 4 })).toBe('threads: 1');
+    expect(await said({ gpu: 'auto', parallel: 1 })).toBe('threads: 1');
+    expect(await said({ gpu: 'auto', parallel: 4 })).toBe('threads: undefined');
+  });
+
   it('ends a process that falls silent', async () => {
     const times = { ...CHILD_TIMES, pingMs: 50, silenceMs: 200 };
     await expect(startChildEngine({ ...options, times, launch: { ...launch, args: ['-e', 'setInterval(() => {}, 1000)'] } }))

@@ -1,5 +1,5 @@
 // The parts of the scheduler by themselves: batches, text, stop strings, the event channel, the gate.
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { shareBatch } from '../../../src/node/engine/llama-batch.ts';
@@ -24,6 +24,19 @@ describe('shareBatch', () => {
   it('holds answers up for a share of the batch only; prompts alone take all of it', () => {
     expect(shares([prompt(0, 400), answer(1)], 512, 64)).toEqual([[0, 64], [1, 1]]);
     expect(shares([prompt(0, 400)], 512, 64)).toEqual([[0, 400]]);
+  });
+
+  it('takes a prompt whole that is little longer than its share, but nothing beyond the batch', () => {
+    expect(shares([prompt(0, 96), answer(1)], 512, 64)).toEqual([[0, 96], [1, 1]]);
+    expect(shares([prompt(0, 97), answer(1)], 512, 64)).toEqual([[0, 64], [1, 1]]);
+    expect(shares([prompt(0, 96), answer(1), prompt(2, 96)], 512, 64)).toEqual([[0, 96], [1, 1]]);
+    expect(shares([prompt(0, 90), answer(1)], 80, 79)).toEqual([[0, 79], [1, 1]]);
+    expect(shares([prompt(0, 90)], 80, 64)).toEqual([[0, 80]]);
+  });
+
+  it('takes the answers first that have waited, when they are more than a batch holds', () => {
+    expect(shares([answer(0), answer(1, 2), answer(2, 1)], 2)).toEqual([[1, 1], [2, 1]]);
+    expect(shares([answer(0), answer(1), answer(2)], 3)).toEqual([[0, 1], [1, 1], [2, 1]]);
   });
 
   it('lets a long prompt come to its turn, however many short ones arrive', () => {
@@ -198,6 +211,21 @@ describe('createEventChannel', () => {
     void channel.text('b');
     await expect(events.next()).resolves.toEqual({ done: false, value: { type: 'text', text: 'b' } });
     expect(performance.now() - startedMs).toBeGreaterThan(40);
+  });
+
+  it('with an interval: a timer that comes early is not waited for again', async () => {
+    const channel = createEventChannel({ bound: 100, intervalMs: 60_000 }, new AbortController().signal);
+    const events = channel.events();
+    void channel.text('a');
+    await events.next();
+    const timers = jest.spyOn(globalThis, 'setTimeout').mockImplementation((done) => setImmediate(done) as unknown as NodeJS.Timeout);
+    try {
+      void channel.text('b');
+      await expect(events.next()).resolves.toEqual({ done: false, value: { type: 'text', text: 'b' } });
+      expect(timers).toHaveBeenCalledTimes(1);
+    } finally {
+      timers.mockRestore();
+    }
   });
 
   it('with an interval: a full channel and a failure do not wait', async () => {
