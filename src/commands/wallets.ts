@@ -44,7 +44,7 @@ export async function chooseKey(invocation: Invocation, network: WalletNetwork, 
   const own = all.filter(({ label }) => !isLocalWallet(label));
   const keys = own.length > 0 ? own : all;
   const [only, ...others] = keys;
-  if (only === undefined) throw new NotFoundError('E_NOT_FOUND', `there is no wallet for network ${network.name}`, { hint: 'make one with `cocoon wallet new NAME`' });
+  if (only === undefined) throw new NotFoundError('E_NOT_FOUND', `there is no wallet for network ${network.name}`, { hint: `make one with \`cocoon wallet new NAME --network ${network.name}\`` });
   if (others.length > 0) throw new UsageError('E_USAGE', `there are several wallets (${keys.map(({ label }) => label).join(', ')}), expected --wallet`, { hint: 'run `cocoon config set wallet NAME` to choose one for good' });
   return only;
 }

@@ -1,5 +1,6 @@
 // Engine: which backend would compute, does the model fit in front of it, is Node new enough, how fast is memory. A GPU that the
 // engine cannot use is a failure: a node must not fall back to the CPU unnoticed.
+import { ConfigError, NotFoundError } from '../../core/errors.ts';
 import { bytesText, fail, info, pass, skip } from './check.ts';
 import { compareVersions } from './facts.ts';
 import type { Check } from './check.ts';
@@ -25,7 +26,13 @@ export const ENGINE: readonly Check[] = [
   {
     id: 'layers', title: 'model', roles: ['guest', 'bare'], required: false,
     run: async ({ engine, signal }) => {
-      const fit = await engine.fit(signal);
+      let fit: Awaited<ReturnType<typeof engine.fit>>;
+      try {
+        fit = await engine.fit(signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof NotFoundError || error instanceof ConfigError)) throw error;
+        return fail(error.message, { wanted: 'the model that --model names', cause: 'a node that is told to serve it does not start', fix: [error.hint ?? 'cocoon models list --local'] });
+      }
       if (fit === null) return info('none was named (--model)');
       const seen = `${fit.model}: ${fit.layersOnGpu} of ${fit.layers} layers on the GPU; ${fit.text}`;
       return fit.fits ? pass(seen) : fail(seen, { wanted: 'the whole model, its context and its buffers in memory', cause: 'the model needs more than there is', fix: ['cocoon models fit MODEL --ctx N --parallel N shows what would fit', 'take a smaller quantisation'] });

@@ -61,16 +61,19 @@ export function createNames(options: NamesOptions): Names {
 /** Tells each host once. Where the process cannot be started, nothing is known against any of them. */
 function lookUp(hosts: readonly string[], { program, timeoutMs = TIMEOUT_MS, signal }: NamesOptions, tell: (host: string, error: NetworkError | null) => void): void {
   const left = new Set(hosts);
-  const child = spawn(program, ['-e', SCRIPT, '--', ...hosts], { stdio: ['ignore', 'pipe', 'ignore'], timeout: timeoutMs, killSignal: 'SIGKILL', signal });
+  const child = spawn(program, ['-e', SCRIPT, '--', ...hosts], { stdio: ['ignore', 'pipe', 'ignore'], killSignal: 'SIGKILL', signal });
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   createInterface({ input: child.stdout }).on('line', (line) => {
     const [host, code] = JSON.parse(line) as [string, string | null];
     if (left.delete(host)) tell(host, code === null ? null : new NetworkError('E_UNREACHABLE', `${host} cannot be looked up: ${code}`));
   });
   child.once('error', () => {
+    clearTimeout(timer);
     for (const host of left) tell(host, null);
     left.clear();
   });
   child.once('close', () => {
+    clearTimeout(timer);
     for (const host of left) tell(host, new NetworkError('E_UNREACHABLE', `${host} cannot be looked up: no answer of a name server within ${timeoutMs / 1000} s`));
   });
 }

@@ -26,7 +26,7 @@ async function names({ chain, network, facts, role }: Examined): Promise<Outcome
   if (reasons.length === 0) return pass(hosts.join(', '));
   if (reasons.length < hosts.length) return info(reasons.join('; '));
   return fail(reasons[0] ?? '', {
-    wanted: 'an address of each host', cause: 'this machine has no connection to the outside, or no name server that answers',
+    wanted: 'an address of each host', cause: 'this machine has no connection to the outside, or its name servers do not answer',
     fix: ['look at the name servers: resolvectl status, or cat /etc/resolv.conf', ...facts.container === null ? [] : ['a container has those of its host unless told otherwise: docker run --dns ADDRESS']],
   });
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { NetworkError } from '../../../src/core/errors.ts';
+import { NetworkError, NotFoundError } from '../../../src/core/errors.ts';
 import { diagnose } from '../../../src/node/doctor/diagnose.ts';
 import { compareVersions, gatherFacts } from '../../../src/node/doctor/facts.ts';
 import { realMachine } from '../../../src/node/doctor/machine.ts';
@@ -39,6 +39,33 @@ describe('diagnose', () => {
     const { findings, verdict } = await diagnose({ ...examined, engine: { ...examined.engine, backend: async () => ({ backend: 'cpu', devices: [], vramBytes: 0, note: null }) } });
     expect(findings.find(({ id }) => id === 'backend')).toMatchObject({ status: 'FAIL', wanted: 'cuda' });
     expect(verdict).toBe('not ready');
+  });
+
+  it('a model that was named and is not there is a failure', async () => {
+    const examined = await machine('tdx-guest');
+    const { findings, verdict } = await diagnose({ ...examined, engine: { ...examined.engine, fit: async () => { throw new NotFoundError('E_NOT_FOUND', '"m" is neither a file nor a model', { hint: 'cocoon models pull' }); } } });
+    expect(findings.find(({ id }) => id === 'layers')).toMatchObject({ status: 'FAIL', seen: '"m" is neither a file nor a model', fix: ['cocoon models pull'] });
+    expect(verdict).toBe('not ready');
+  });
+
+  it('name servers: some that are not known are told, none known is a failure', async () => {
+    const examined = await machine('tdx-guest');
+    const said = async (fails: (host: string) => boolean) => (await diagnose({ ...examined, network: { ...examined.network, resolve: async (host) => { if (fails(host)) throw new NetworkError('E_UNREACHABLE', `${host} cannot be looked up: EAI_AGAIN`); } } }))
+      .findings.find(({ id }) => id === 'names');
+    expect(await said(() => false)).toMatchObject({ status: 'PASS', seen: expect.stringContaining('toncenter.com') });
+    expect(await said((host) => host === 'toncenter.com')).toMatchObject({ status: 'INFO', seen: 'toncenter.com cannot be looked up: EAI_AGAIN' });
+    expect(await said(() => true)).toMatchObject({ status: 'FAIL', fix: [expect.stringContaining('resolv.conf')] });
+  });
+
+  it('a machine of its own that cannot start guests, and one that is a guest: what is asked of either is not asked of the other', async () => {
+    const host = await machine('snp-host');
+    const inside = await diagnose({ ...host, facts: { ...host.facts, virtual: true } });
+    expect(inside.findings.find(({ id }) => id === 'tee')).toMatchObject({ status: 'FAIL', seen: 'this is a virtual machine itself' });
+    const guest = await machine('container');
+    const { findings } = await diagnose({ ...guest, role: 'guest', facts: { ...guest.facts, kernel: [6, 12] }, machine: { ...guest.machine, exists: async () => false } });
+    // On a local network nothing is held against it; no module is loaded that could not work.
+    expect(findings.find(({ id }) => id === 'kernel')).toMatchObject({ status: 'INFO', cause: 'this is no confidential guest, or its driver is not loaded' });
+    expect(findings.find(({ id }) => id === 'kernel')?.safeFix).toBeUndefined();
   });
 
   it('a network that cannot be used is told once, with the way out', async () => {
