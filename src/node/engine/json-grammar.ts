@@ -18,18 +18,21 @@ const MAX_RULES = 5_000;
 const MAX_DEPTH = 64;
 const MAX_ALTERNATIVES = 1_000;
 const MAX_COUNT = 10_000;
-/** Of all counts of a grammar: llama.cpp writes each repetition out. */
-const MAX_REPETITIONS = 50_000;
+/** Of one repetition: llama.cpp writes each out, refuses many, and takes no notice of a bound above 2000. Longer ones are made of these. */
+const MAX_TIMES = 100;
 /** UTF-16 units of all rules. */
 const MAX_LENGTH = 1 << 20;
 const TYPES = 7;
 /** Digits of a whole number: any of them is exact as a double. */
 const INTEGER = '("0" | [1-9] [0-9]{0,14})';
 
-/** Rules that need no schema. White space is bounded, so that a model cannot go on with nothing else. */
+/**
+ * Rules that need no schema. White space is bounded, so that a model cannot go on with nothing else. No escape is half a character:
+ * each `char` is one for the lengths of a schema.
+ */
 const BASE: Readonly<Record<string, string>> = {
   ws: '| " " | "\\n" [ \\t]{0,20}',
-  char: '[^"\\\\\\x7F\\x00-\\x1F] | "\\\\" (["\\\\/bfnrt] | "u" [0-9a-fA-F]{4})',
+  char: '[^"\\\\\\x7F\\x00-\\x1F] | "\\\\" (["\\\\/bfnrt] | "u" ([0-9a-cA-CefEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2}))',
   string: '"\\"" char* "\\""',
   integer: `"-"? ${INTEGER}`,
   number: `"-"? ${INTEGER} ("." [0-9]{1,16})? ([eE] [-+]? [0-9]{1,2})?`,
@@ -74,7 +77,8 @@ class Builder implements GrammarBuilder {
   /** Rules of `$ref`s that a rule of a `$ref` may begin with, before any character. */
   readonly #beginnings = new Map<string, Set<string>>();
   #length = 0;
-  #repetitions = 0;
+  /** Names of rules by their right sides. */
+  readonly #names = new Map<string, string>();
 
   schema(schema: unknown, param: string, { lenient } = { lenient: false }): string {
     this.#lenient = lenient;
@@ -95,9 +99,34 @@ class Builder implements GrammarBuilder {
   /** The name of a rule with this right side. */
   #name(right: string): string {
     if (/^[a-z][a-z0-9-]*$/.test(right)) return right;
+    const known = this.#names.get(right);
+    if (known !== undefined) return known;
     const name = `r${this.#rules.size}`;
     this.#add(name, right);
+    this.#names.set(right, name);
     return name;
+  }
+
+  /** `least` to `most` of a rule, one after another; `most` null: any number. */
+  #times(item: string, least: number, most: number | null): string {
+    const begin = this.#exactly(item, least);
+    return most === null ? `${begin} ${item}*` : `${begin} ${this.#upTo(item, most - least)}`;
+  }
+
+  #exactly(item: string, count: number): string {
+    if (count <= MAX_TIMES) return `${item}{${count}}`;
+    const hundred = this.#name(`${item}{${MAX_TIMES}}`);
+    return `${this.#exactly(hundred, Math.floor(count / MAX_TIMES))} ${item}{${count % MAX_TIMES}}`;
+  }
+
+  /** Either fewer than a hundred, or a hundred and the rest: one of them only, so that no text can be read in many ways. */
+  #upTo(item: string, count: number): string {
+    if (count < MAX_TIMES) return `${item}{0,${count}}`;
+    const fewer = this.#name(`${item}{0,${MAX_TIMES - 1}}`);
+    const hundred = this.#name(`${item}{${MAX_TIMES}}`);
+    let rest = this.#name(`${item}{0,${count % MAX_TIMES}}`);
+    for (let left = Math.floor(count / MAX_TIMES); left > 0; left -= 1) rest = this.#name(`${hundred} ${rest} | ${fewer}`);
+    return rest;
   }
 
   #add(name: string, right: string): void {
@@ -172,7 +201,7 @@ class Builder implements GrammarBuilder {
       if (!this.#lenient) throw refuse(at, `has the format ${JSON.stringify(format)?.slice(0, 50)}, which is not supported here`);
     }
     if (least === 0 && most === undefined) return 'string';
-    return `"\\"" char{${least},${most ?? ''}} "\\""`;
+    return `"\\"" ${this.#times('char', least, most ?? null)} "\\""`;
   }
 
   /** Only bounds that a grammar can say: of sign, and those that no number here exceeds. */
@@ -195,7 +224,7 @@ class Builder implements GrammarBuilder {
     const most = this.#count(schema, 'maxItems', at);
     if (most !== undefined && most < least) throw refuse(at, 'has a maxItems below its minItems');
     if (most === 0) return '"[" ws "]"';
-    const more = `(ws "," ws ${item}){${Math.max(0, least - 1)},${most === undefined ? '' : most - 1}}`;
+    const more = this.#times(this.#name(`ws "," ws ${item}`), Math.max(0, least - 1), most === undefined ? null : most - 1);
     return least > 0 ? `"[" ws ${item} ${more} ws "]"` : `"[" ws (${item} ${more})? ws "]"`;
   }
 
@@ -282,8 +311,6 @@ class Builder implements GrammarBuilder {
     const value = schema[keyword];
     if (value === undefined) return undefined;
     if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > MAX_COUNT) throw refuse(at, `has a ${keyword} that is no whole number from 0 to ${MAX_COUNT}`);
-    this.#repetitions += value;
-    if (this.#repetitions > MAX_REPETITIONS) throw badRequest('schema is too large', { code: 'invalid_schema' });
     return value;
   }
 

@@ -32,6 +32,9 @@ describe('createGrammarBuilder', () => {
   it.each([
     ['anything', {}],
     ['a string of bounded length', { type: 'string', minLength: 2, maxLength: 5 }],
+    ['a string of more than a hundred characters', { type: 'string', minLength: 95, maxLength: 310 }],
+    ['a string of exactly as many', { type: 'string', minLength: 230, maxLength: 230 }],
+    ['long arrays', { type: 'array', items: { type: 'null' }, minItems: 101, maxItems: 205 }],
     ['formats', { type: 'array', items: { anyOf: [{ type: 'string', format: 'date' }, { type: 'string', format: 'time' }, { type: 'string', format: 'date-time' }, { type: 'string', format: 'uuid' }] }, minItems: 4 }],
     ['whole numbers from 0, from 1 and above 0', { type: 'array', items: { anyOf: [{ type: 'integer', minimum: 0 }, { type: 'integer', minimum: 1 }, { type: 'integer', exclusiveMinimum: 0 }] } }],
     ['numbers', { type: 'array', items: { type: ['number', 'null', 'boolean'] } }],
@@ -123,6 +126,24 @@ describe('createGrammarBuilder', () => {
     expect(() => grammarOf(schema)).toThrow(why);
   });
 
+  it('never repeats more than a hundred times at once: above two thousand llama.cpp knows no bound', () => {
+    const counts = [0, 1, 99, 100, 101, 199, 200, 201, 2_000, 9_999, 10_000];
+    for (const least of counts) {
+      for (const most of counts.filter((count) => count >= least)) {
+        const grammar = grammarOf({ type: 'string', minLength: least, maxLength: most });
+        for (const [, from, to] of grammar.matchAll(/\{(\d+),?(\d*)\}/g)) expect(Math.max(Number(from), Number(to))).toBeLessThanOrEqual(100);
+        const { draw } = createGbnf(grammar);
+        const lengthOf = (choose: (below: number) => number): number => (JSON.parse(draw(choose)) as string).length;
+        for (const seed of [1, 7, 12_345]) {
+          let state = seed;
+          const length = lengthOf((below) => (state = (state * 48_271) % 0x7fffffff) % below);
+          expect(length).toBeGreaterThanOrEqual(least);
+          expect(length).toBeLessThanOrEqual(most);
+        }
+      }
+    }
+  });
+
   it('writes a member once that is required twice', () => {
     const text = createGbnf(grammarOf({ type: 'object', required: ['x', 'x'] })).draw(() => 0);
     expect(text.match(/"x"/g)).toHaveLength(1);
@@ -139,7 +160,7 @@ describe('createGrammarBuilder', () => {
     expect(() => grammarOf(wide)).toThrow('schema is too large');
     const long = { enum: ['x'.repeat(1 << 21), 'y'] };
     expect(() => grammarOf({ type: 'object', properties: { a: long } })).toThrow('schema is too large');
-    const counted = { type: 'object', properties: Object.fromEntries(Array.from({ length: 6 }, (_, index) => [`p${index}`, { type: 'string', maxLength: 10_000 }])) };
+    const counted = { type: 'object', properties: Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`p${index}`, { type: 'array', maxItems: 10_000 - index, items: { const: index } }])) };
     expect(() => grammarOf(counted)).toThrow('schema is too large');
     const value = JSON.parse(`${'['.repeat(200_000)}${']'.repeat(200_000)}`) as unknown;
     expect(() => grammarOf({ const: value })).toThrow(expect.objectContaining({ code: 'E_REQUEST', message: expect.stringContaining('nested too deeply') as unknown }));

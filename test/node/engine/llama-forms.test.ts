@@ -57,6 +57,7 @@ describe('forms', () => {
   const schemas: readonly Readonly<Record<string, unknown>>[] = [
     { type: 'object', properties: { name: { type: 'string', maxLength: 12 }, age: { type: 'integer', minimum: 0 } }, required: ['name', 'age'], additionalProperties: false },
     { type: 'object', properties: { a: { type: 'boolean' }, b: { enum: ['x', 'y "z"', 3, null] }, c: { type: ['null', 'string'], maxLength: 5 } }, required: ['b'] },
+    { type: 'string', minLength: 120, maxLength: 130 },
     { type: 'array', items: { anyOf: [{ const: 1 }, { type: 'string', format: 'date' }] }, minItems: 2, maxItems: 3 },
     {
       $defs: { node: { type: 'object', properties: { v: { type: 'integer' }, next: { anyOf: [{ type: 'null' }, { $ref: '#/$defs/node' }] } }, required: ['v', 'next'], additionalProperties: false } },
