@@ -8,14 +8,14 @@ import { z } from 'zod';
 import { logOf } from '../core/daemon-process.ts';
 import { readDaemonRecord, isAlive } from '../core/daemon-record.ts';
 import { asCocoonError } from '../core/errors.ts';
-import { listFolder, pathExists, readBounded, writeFileAtomic } from '../core/files.ts';
+import { listFolder, pathExists, writeFileAtomic } from '../core/files.ts';
 import { readLog } from '../core/log-read.ts';
 import { redactJson, redactor } from '../core/redact.ts';
 import { NodeState } from '../node/daemon/state.ts';
 import { localnetLayout } from '../localnet/layout.ts';
-import { localPassphraseFile } from '../localnet/wallets.ts';
 import { askAdmin } from './admin.ts';
 import { placeOf } from './detach.ts';
+import { knownSecrets } from './known-secrets.ts';
 import { wholeNumber } from './values.ts';
 import type { Command } from 'commander';
 import type { LogLine } from '../core/log-read.ts';
@@ -24,15 +24,13 @@ import type { JsonValue } from './output.ts';
 import type { Invocation } from './command.ts';
 
 const DEFAULT_LINES = 500;
-const MAX_SECRET_BYTES = 8_192;
 const DOCTOR_MS = 60_000;
 const DOCTOR_BYTES = 4 << 20;
 const LONGEST_FIELD = 300;
 /** Values of these are never shown, only whether they are set. */
 const HIDDEN: ReadonlySet<SettingKey> = new Set<SettingKey>(['node.alert_webhook']);
-/** Names of fields that are left out of log lines, whatever they hold. */
-const PRIVATE_FIELD = /prompt|message|content|answer|text|secret|pass|mnemonic|token$|authorization|payload|private|body|input|output/i;
-const PRIVATE_VARIABLE = /TOKEN|SECRET|PASS|KEY|CREDENTIAL|MNEMONIC/i;
+/** Names of fields whose text is left out of log lines, whatever it is. */
+const PRIVATE_FIELD = /prompt|message|content|answer|completion|question|query|choice|delta|chunk|reasoning|text|secret|pass|mnemonic|token$|key$|authorization|cookie|payload|private|body|input|output/i;
 
 export function declare(command: Command): void {
   command
@@ -59,7 +57,7 @@ async function collect(invocation: Invocation, lines: number): Promise<object> {
   return {
     schema: 'cocoon.support/1', at: new Date(context.clock.now()).toISOString(), cocoon: context.version, node: process.versions.node,
     machine: { platform: platform(), arch: arch(), kernel: release(), cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryBytes: totalmem() },
-    settings: settings.all().filter(({ source }) => source !== 'unset' && source !== 'default').map(({ key, value, source }) => ({ key, source, value: HIDDEN.has(key) ? 'set' : value })),
+    settings: settings.all().filter(({ source }) => source !== 'unset' && source !== 'default').map(({ key, value, source }) => ({ key, source, value: shownSetting(key, value) })),
     variables: Object.keys(context.env).filter((name) => name.startsWith('COCOON_')).sort(),
     files: await namesUnder(settings.home),
     doctor: await doctor(invocation),
@@ -69,6 +67,14 @@ async function collect(invocation: Invocation, lines: number): Promise<object> {
       return role === 'client' ? [own] : [own, localnetLayout(settings.home).record(role)];
     }).map((record) => daemon(record, lines))),
   };
+}
+
+/** Of a URL the server only: the rest may be what lets somebody in. */
+function shownSetting(key: SettingKey, value: string | null): string | null {
+  if (value === null || HIDDEN.has(key)) return value === null ? null : 'set';
+  if (!value.includes('://') || !URL.canParse(value)) return value;
+  const { origin, pathname, search, username } = new URL(value);
+  return `${origin}${pathname === '/' && search === '' && username === '' ? '' : '/…'}`;
 }
 
 /** Names and nothing else, two folders deep. */
@@ -115,37 +121,6 @@ async function daemon(record: string, lines: number): Promise<object> {
 }
 
 function shownLine({ atMs, level, message, fields }: LogLine): JsonValue {
-  const kept = Object.entries(fields).filter(([name, value]) => !PRIVATE_FIELD.test(name) && (typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && value.length <= LONGEST_FIELD)));
+  const kept = Object.entries(fields).filter(([name, value]) => typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && value.length <= LONGEST_FIELD && !PRIVATE_FIELD.test(name)));
   return { at: atMs === null ? null : new Date(atMs).toISOString(), level, message: message.slice(0, LONGEST_FIELD), fields: Object.fromEntries(kept) as Record<string, string | number | boolean> };
-}
-
-/** Everything secret that this command can find, to search for it. Files that cannot be read hold nothing that it could have shown. */
-async function knownSecrets({ settings, context: { env } }: Invocation): Promise<string[]> {
-  const files = [
-    ...(['passphrase_file', 'node.alert_secret'] as const).flatMap((key) => settings.text(key) ?? []).map((file) => resolve(settings.home, file)),
-    localPassphraseFile(localnetLayout(settings.home)),
-  ];
-  const texts = await Promise.all(files.map(async (file) => {
-    try {
-      return Buffer.from(await readBounded(file, MAX_SECRET_BYTES)).toString('utf8');
-    } catch {
-      return '';
-    }
-  }));
-  const webhook = settings.text('node.alert_webhook');
-  const url = webhook !== undefined && URL.canParse(webhook) ? new URL(webhook) : null;
-  const variables = Object.entries(env).flatMap(([name, value]) => (PRIVATE_VARIABLE.test(name) && value !== undefined ? [value] : []));
-  return [...texts.flatMap((text) => text.split('\n')), ...variables, ...(webhook === undefined ? [] : [webhook]), ...(url === null ? [] : [`${url.pathname}${url.search}`, ...url.searchParams.values()]), ...await adminTokens(settings.home)];
-}
-
-async function adminTokens(home: string): Promise<string[]> {
-  const tokens: string[] = [];
-  for (const folder of ['run', 'localnet']) {
-    for (const name of await listFolder(resolve(home, folder))) {
-      if (!name.endsWith('.admin')) continue;
-      const text = await readBounded(resolve(home, folder, name), MAX_SECRET_BYTES).then((bytes) => Buffer.from(bytes).toString('utf8'), () => '');
-      tokens.push(...text.match(/[0-9a-f]{64}/g) ?? []);
-    }
-  }
-  return tokens;
 }

@@ -13,11 +13,20 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----/g, MARK],
 ];
 
+/** As it stands in a URL. */
+function encoded(secret: string): string {
+  try {
+    return encodeURIComponent(secret);
+  } catch {
+    return secret; // half of a character stands in no URL
+  }
+}
+
 /** A function that takes all of `secrets` (too short ones cannot be told from words) and everything of a secret's form out of a text. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const known = [...new Set(secrets.flatMap((secret) => {
     const trimmed = secret.trim();
-    return trimmed.length < SHORTEST ? [] : [trimmed, JSON.stringify(trimmed).slice(1, -1)];
+    return trimmed.length < SHORTEST ? [] : [trimmed, JSON.stringify(trimmed).slice(1, -1), encoded(trimmed)];
   }))].sort((a, b) => b.length - a.length);
   return (text) => {
     const without = known.reduce((rest, secret) => rest.replaceAll(secret, MARK), text);
@@ -25,10 +34,10 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
   };
 }
 
-/** The same for every string of a JSON value; names stay. */
+/** The same for every string of a JSON value, and for its names. */
 export function redactJson(value: unknown, redact: (text: string) => string): unknown {
   if (typeof value === 'string') return redact(value);
   if (Array.isArray(value)) return value.map((inner) => redactJson(inner, redact));
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, redactJson(inner, redact)]));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [redact(name), redactJson(inner, redact)]));
 }

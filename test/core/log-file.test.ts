@@ -71,10 +71,11 @@ describe('redactor', () => {
     ['https://user:pw@host/x', 'https://[redacted]@host/x'],
     ['https://host/x?a=1&api_key=zzz&b=2', 'https://host/x?a=1&api_key=[redacted]&b=2'],
     ['hf_abcdefghijklmnop in a line', '[redacted] in a line'],
+    ['at https://h/?q=correct%20horse%20battery', 'at https://h/?q=[redacted]'],
     ['abc is too short to be told from a word', 'abc is too short to be told from a word'],
   ])('%s', (text, expected) => expect(redact(text)).toBe(expected));
 
-  it('redactJson: strings of every depth, names and numbers stay', () => {
-    expect(redactJson({ a: ['correct horse battery', 1, null], b: { c: 'x' } }, redact)).toEqual({ a: ['[redacted]', 1, null], b: { c: 'x' } });
+  it('redactJson: strings of every depth, also as names; numbers stay', () => {
+    expect(redactJson({ a: ['correct horse battery', 1, null], b: { c: 'x', 'correct horse battery': 2 } }, redact)).toEqual({ a: ['[redacted]', 1, null], b: { c: 'x', '[redacted]': 2 } });
   });
 });

@@ -69,7 +69,8 @@ function lookUp(hosts: readonly string[], { program, timeoutMs = TIMEOUT_MS, sig
   });
   child.once('error', () => {
     clearTimeout(timer);
-    for (const host of left) tell(host, null);
+    const ended = signal.aborted ? new NetworkError('E_CLOSED', 'nobody asks any more') : null;
+    for (const host of left) tell(host, ended);
     left.clear();
   });
   child.once('close', () => {
