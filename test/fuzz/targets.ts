@@ -26,6 +26,12 @@ import { parseStrictObject } from '../../src/seal/v1/json.ts';
 import { openBytes } from '../../src/seal/v1/text.ts';
 import { parseCertificate } from '../../src/tee/certificate-parse.ts';
 import { verifyCertificate } from '../../src/tee/certificate-verify.ts';
+import { snpAuthorityDocuments, vcekDocument } from '../../src/tee/collateral/amd.ts';
+import type { DocumentSpec } from '../../src/tee/collateral/document.ts';
+import { dcapDocuments } from '../../src/tee/collateral/intel.ts';
+import type { DcapCollateralTexts } from '../../src/tee/collateral/intel.ts';
+import { ocspDocument } from '../../src/tee/collateral/ocsp.ts';
+import { rimDocument } from '../../src/tee/collateral/rim.ts';
 import { readCertificateTable } from '../../src/tee/collect/certificate-table.ts';
 import { checkCcelTable } from '../../src/tee/collect/event-log.ts';
 import { readQuoteAnswer } from '../../src/tee/collect/quote-service.ts';
@@ -155,7 +161,28 @@ const LOADERS: readonly ((cell: Cell) => unknown)[] = [
 ];
 const PEER_INFOS = [...utf8(bytesOf('../vectors/wire/attested/attested_peer_info.json')).matchAll(/"([0-9a-f]{64,})"/g)].map(([, found]) => Buffer.from(found ?? '', 'hex'));
 
+const DCAP_TEXTS = (JSON.parse(utf8(bytesOf('../vectors/attestation/tdx-synthetic/valid_v4.json'))) as { collateral: DcapCollateralTexts }).collateral;
+const DCAP_FMSPC = parseTcbInfo(DCAP_TEXTS.tcb_info).fmspc.reduce((digits, byte) => digits + byte.toString(16).padStart(2, '0'), '');
+/** As the service answers for TCB info, QE identity, the PCK list and the root's. */
+const DCAP_BODIES = [
+  Buffer.from(`{"tcbInfo":${DCAP_TEXTS.tcb_info},"signature":"${DCAP_TEXTS.tcb_info_signature}"}`), Buffer.from(`{"enclaveIdentity":${DCAP_TEXTS.qe_identity},"signature":"${DCAP_TEXTS.qe_identity_signature}"}`),
+  Buffer.from(DCAP_TEXTS.pck_crl, 'hex'), Buffer.from(DCAP_TEXTS.root_ca_crl),
+];
+
 const SEALED = [...utf8(bytesOf('../vectors/seal/seal.json')).matchAll(/"([0-9a-f]{200,6000})"/g)].map(([, found]) => Buffer.from(found ?? '', 'hex')).slice(0, 40);
+
+/** Everything that services are asked for, one kind each, and an answer to it; input is the kind's number, then the answer's body. */
+const [SUBJECT, ISSUER] = certificatesOfPem(DCAP_TEXTS.tcb_info_issuer_chain, 'chain', 2).map((der) => parseX509(der));
+if (SUBJECT === undefined || ISSUER === undefined) throw new Error('no chain in the vector');
+const DOCUMENTS: readonly (readonly [spec: DocumentSpec, body: Uint8Array])[] = [
+  ...dcapDocuments({ tee: 'tdx', fmspc: DCAP_FMSPC, ca: 'platform' }).map((spec, index) => [spec, DCAP_BODIES[index] ?? Buffer.alloc(0)] as const),
+  ...snpAuthorityDocuments({ product: 'Genoa', signer: 'VCEK' }).map((spec, index) => [spec, index === 0 ? Buffer.from(DCAP_TEXTS.tcb_info_issuer_chain) : Buffer.from(DCAP_TEXTS.root_ca_crl, 'hex')] as const),
+  [vcekDocument({ product: 'Genoa', signer: 'VCEK', chipId: new Uint8Array(64).fill(1), tcb: { fmc: 0, bootloader: 1, tee: 0, snp: 1, microcode: 1 } }), seedsOf('vek')[0] ?? Buffer.alloc(0)],
+  [rimDocument('NV_GPU_DRIVER_GH100_1.2'), Buffer.from(JSON.stringify({ id: 'NV_GPU_DRIVER_GH100_1.2', rim: Buffer.from(seedsOf('rim')[0] ?? []).toString('base64') }))],
+  [ocspDocument(SUBJECT, ISSUER, new Uint8Array(32)), seedsOf('ocsp')[0] ?? Buffer.alloc(0)],
+];
+/** The headers with chains that Intel's service sends; their text is outside of what is fuzzed. */
+const CHAIN_HEADERS = new Map(['tcb-info-issuer-chain', 'sgx-enclave-identity-issuer-chain', 'sgx-pck-crl-issuer-chain'].map((name) => [name, encodeURIComponent(DCAP_TEXTS.tcb_info_issuer_chain)]));
 
 export const TARGETS: readonly Target[] = [
   {
@@ -343,6 +370,20 @@ export const TARGETS: readonly Target[] = [
       // Bytes that are refused may be refused after some events or before them.
       const [all, some] = [read([input]), read(chunks(input))];
       must(all === some || some.startsWith(all.slice(0, -1)), 'events do not depend on the pieces in which they come');
+    },
+  },
+  {
+    name: 'documents', files: ['tee/collateral/document', 'tee/collateral/intel', 'tee/collateral/amd', 'tee/collateral/rim', 'tee/collateral/ocsp'], maxBytes: 200_000,
+    seeds: DOCUMENTS.map(([, body], index) => Buffer.concat([Uint8Array.of(index), body])),
+    words: [...PEM_WORDS, '-----BEGIN X509 CRL-----', '-----END X509 CRL-----', '{"tcbInfo":{', '"signature":"', '"nextUpdate":"', '"rim":"', 'X509Certificate>', '</', ' ', '\n', '=='],
+    run(input) {
+      const [spec] = DOCUMENTS[(input[0] ?? 0) % DOCUMENTS.length] ?? [];
+      if (spec === undefined) return;
+      ignored(() => {
+        const content = spec.decode({ status: 200, headers: CHAIN_HEADERS, body: input.subarray(1) });
+        must(Object.values(content).every((value) => typeof value === 'string'), 'the content of a document is texts');
+        spec.expiresAtMs(content, NOW_MS);
+      });
     },
   },
   {
