@@ -12,6 +12,8 @@ import type { HttpAnswer, HttpFetch } from './http.ts';
 /** Of requests that the service turns away for now, and of those that fail. */
 const MAX_REFUSALS = 5;
 const MAX_FAILURES = 3;
+/** However long a service wishes not to be asked: one answer must not end the collateral of a process for years. */
+const MAX_WAIT_MS = 3_600_000;
 const BACKOFF = { baseMs: 1000, maxMs: 20_000 };
 const TOO_MANY_REQUESTS = 429;
 const UNAVAILABLE = 503;
@@ -88,7 +90,7 @@ async function attempts(spec: DocumentSpec, ports: AskingPorts, gate: Gate, unti
     } catch (error) {
       if (!(error instanceof Again)) throw error;
       last = error.failure;
-      gate.notBeforeMs = Math.max(gate.notBeforeMs, clock.now() + (error.waitMs ?? backoffMs(attempt - 1, BACKOFF)));
+      gate.notBeforeMs = Math.max(gate.notBeforeMs, clock.now() + Math.min(error.waitMs ?? backoffMs(attempt - 1, BACKOFF), MAX_WAIT_MS));
       if (attempt >= error.maxAttempts) throw last;
     }
   }

@@ -34,6 +34,15 @@ describe('asking a service', () => {
     expect(world.server.count(URLS.rootCrl)).toBe(1);
   });
 
+  it('429: a wish for years is honoured for an hour', async () => {
+    world.server.on(URLS.rootCrl, { status: 429, headers: { 'retry-after': '999999999' } }, ANSWERS.rootCrl);
+    const source = world.source();
+    await expectCode(assembleDcapCollateral(source, QUESTION), 'E_COLLATERAL', /wants to be asked again in 3600 s/);
+    world.nowMs += 3_599_000;
+    expect(await assembleDcapCollateral(source, QUESTION)).toEqual(CASE.collateral);
+    expect(world.slept).toEqual([1000]);
+  });
+
   it('429: without Retry-After it backs off, longer each time, and gives up', async () => {
     world.server.on(URLS.rootCrl, { status: 429 });
     await expectCode(ask(), 'E_COLLATERAL', /limits the rate of requests/);
