@@ -23,7 +23,12 @@ const field = <S extends z.ZodType>(schema: S, rule: FieldRule, comment: string)
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-fA-F]{${bytes * 2}}$`), `expected ${bytes * 2} hexadecimal digits`).transform((text) => text.toLowerCase());
 const list = <S extends z.ZodType>(item: S) => z.array(item).max(MAX_ENTRIES);
 const bits = z.string().regex(/^0x[0-9a-fA-F]{1,16}$/, 'expected a text such as "0x30"').transform((text) => `0x${BigInt(text).toString(16)}`);
-const time = z.string().refine((text) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) && !Number.isNaN(Date.parse(text)), 'expected a time such as 2026-12-31T00:00:00Z');
+/** A day that does not exist would be read as one of the next month. */
+const isTime = (text: string): boolean => {
+  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? Date.parse(text) : Number.NaN;
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text.replace('Z', '.000Z');
+};
+const time = z.string().refine(isTime, 'expected a time such as 2026-12-31T00:00:00Z');
 const days = z.int().min(0).max(3650);
 const svn = z.int().min(0).max(255);
 const register = hex(48).optional();

@@ -91,6 +91,7 @@ describe('parsePolicy', () => {
     ['version = 1\n[sev-snp]\nminimum_firmware = "1.55.400"', 'minimum_firmware'], ['version = 1\n[sev-snp]\nvmpls = [4]', 'vmpls.0'],
     ['version = 1\n[tdx]\nxfam_allowed = "31"', 'xfam_allowed'], ['version = 1\n[tdx]\ngrace_days = -1', 'grace_days'],
     ['version = 1\n[tdx]\nadvisories = [{ id = "INTEL-SA-00837", until = "tomorrow" }]', 'tdx.advisories.0.until'],
+    ['version = 1\n[tdx]\nadvisories = [{ id = "INTEL-SA-00837", until = "2026-02-31T00:00:00Z" }]', 'tdx.advisories.0.until'],
     ['version = 1\naccept = ["tdx"]\n[nvidia]\ngpu_count = 8', 'counts GPUs and does not accept'],
   ])('refuses %j', async (text, message) => {
     expect(await refusal(text)).toContain(message);
