@@ -18,8 +18,14 @@ const GENERATED_ALONE = 144;
 /** Requests under load, and how long an answer is that outlasts them. */
 const PROBES = 3;
 const UNTIL_PROBED = 80;
+/** Turns of a conversation after its first. */
+const LATER_TURNS = 5;
 const sorted = (values) => values.toSorted((a, b) => a - b);
-const median = (values) => sorted(values)[Math.floor(values.length / 2)];
+const median = (values) => {
+  const half = values.length / 2;
+  const ordered = sorted(values);
+  return (ordered[Math.ceil(half) - 1] + ordered[Math.floor(half)]) / 2;
+};
 const verdict = (met) => (met ? 'met' : 'MISSED');
 
 const MODEL = process.env.MODEL ?? join(tmpdir(), 'cocoon-bench-random-85m.gguf');
@@ -104,18 +110,24 @@ const OURS = {
   },
 };
 
+/** Tokens of prompts and answers together. */
+const workOf = (answers) => answers.reduce((sum, { prompt, tokens }) => ({ prompt: sum.prompt + prompt, tokens: sum.tokens + tokens }), { prompt: 0, tokens: 0 });
+
 /** Tokens a second of all streams together, and the median of their first tokens. */
 async function decode(side, texts) {
   const startedMs = performance.now();
   const answers = await Promise.all(texts.map((text) => ask(side, text, texts.length === 1 ? GENERATED_ALONE : GENERATED)));
   const elapsed = performance.now() - startedMs;
-  return { speed: answers.reduce((sum, { tokens }) => sum + tokens, 0) / elapsed * 1000, first: median(answers.map(({ firstMs }) => firstMs)) };
+  const { prompt, tokens } = workOf(answers);
+  return { speed: tokens / elapsed * 1000, first: median(answers.map(({ firstMs }) => firstMs)), work: `${prompt} + ${tokens}` };
 }
 
 async function prefill(side, texts) {
   const startedMs = performance.now();
   const answers = await Promise.all(texts.map((text) => ask(side, text, 1)));
-  return { speed: answers.reduce((sum, answer) => sum + answer.prompt, 0) / (performance.now() - startedMs) * 1000 };
+  const elapsed = performance.now() - startedMs;
+  const { prompt, tokens } = workOf(answers);
+  return { speed: prompt / elapsed * 1000, work: `${prompt} + ${tokens}` };
 }
 
 /** First token of requests that come one after the other while the other streams are generating, each behind its own prompt. */
@@ -135,11 +147,16 @@ async function underLoad(side, texts) {
   return { first: median(firsts) };
 }
 
-/** First token of the second turn of a conversation. */
-async function secondTurn(side, texts) {
-  const first = await ask(side, texts[0], 16);
-  const second = await ask(side, `${texts[0]}${first.answer} and then`, 8);
-  return { first: second.firstMs };
+/** First token of the turns of a conversation that follow its first one: the prompt is what was said, and little more. */
+async function laterTurns(side, texts) {
+  let [said] = texts;
+  const firsts = [];
+  for (let turn = 0; turn <= LATER_TURNS; turn += 1) {
+    const { answer, firstMs } = await ask(side, said, 16);
+    if (turn > 0) firsts.push(firstMs);
+    said = `${said}${answer} and then`;
+  }
+  return { first: median(firsts) };
 }
 
 function withResolvers() {
@@ -161,6 +178,7 @@ async function compare(name, sides, make, work, rounds = Number(ROUNDS)) {
       results[side] = await work(sides[side], texts);
       results[side].cpu = cpuOf(sides[side]) - usedMs;
     }
+    if (results.ours.work !== results.theirs.work) throw new Error(`tokens of prompts and answers differ: ours ${results.ours.work}, llama-server ${results.theirs.work}`);
     if (round === 0) continue; // warm-up
     runs.ours.push(results.ours);
     runs.theirs.push(results.theirs);
@@ -189,7 +207,7 @@ for (const streams of STREAMS.split(',').map(Number)) {
     await compare(`${streams} streams`, sides, many(64), decode);
     await compare(`${streams} prefill`, sides, many(streams === 1 ? 400 : 200), prefill);
     if (streams > 1) await compare(`${streams} under load`, sides, () => Array.from({ length: streams - 1 + PROBES }, () => prompt(64)), underLoad);
-    if (streams === 4) await compare('second turn', sides, () => [prompt(450)], secondTurn);
+    if (streams === 4) await compare('second turn on', sides, () => [prompt(450)], laterTurns);
     const others = machineCpuMs() - before.machine - (pids.reduce((sum, pid) => sum + cpuMs(pid), 0) - before.own);
     console.log(`                       (others used ${(others / (performance.now() - before.atMs)).toFixed(2)} cores meanwhile)`);
   } finally {

@@ -1,5 +1,6 @@
 // The grammar that an answer must match, from what its request asks for: a form of JSON, or a call of a tool.
 import { createGrammarBuilder, literal } from './json-grammar.ts';
+import { elementCallRule } from './element-calls.ts';
 import { callableTools, callFrame } from './tool-format.ts';
 import type { EngineRequest, EngineTools } from '../engine.ts';
 import type { ToolFormat } from './tool-format.ts';
@@ -18,11 +19,13 @@ export function grammarOf({ prompt, form }: EngineRequest, toolFormat: ToolForma
 
 function callGrammar(request: EngineTools, format: ToolFormat): string {
   const builder = createGrammarBuilder();
-  const calls = callableTools(request).map(({ name, parameters, strict = false }) => {
+  const calls = callableTools(request).map((tool) => {
+    if (format === 'elements') return elementCallRule(builder, tool);
+    const { name, parameters, strict = false } = tool;
     const { before, after } = callFrame(format, name);
     return `(${literal(before)} ${builder.schema(parameters, `tools.${name}.parameters`, { lenient: !strict })} ${literal(after)})`;
   });
   const call = `(${calls.join(' | ')})`;
-  const several = request.choice === 'required' && request.parallel && format === 'hermes';
+  const several = request.choice === 'required' && request.parallel && (format === 'hermes' || format === 'elements');
   return builder.grammar(several ? `${call} ("\\n" ${call}){0,${MAX_CALLS - 1}}` : call);
 }

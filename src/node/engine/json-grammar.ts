@@ -6,8 +6,10 @@ import { areDisjoint, deeper, isObject, isOfType, jsonOf, refuse, unescaped, wit
 import type { Place, Schema } from './json-schema.ts';
 
 export interface GrammarBuilder {
-  /** Adds the rules of a schema; returns the name of its rule. `param`: what the request calls it. Throws ApiError. */
-  schema(schema: unknown, param: string, options?: { readonly lenient: boolean }): string;
+  /** Adds the rules of a schema; returns the name of its rule. `param`: what the request calls it. `root`: what its `$ref`s are in; default: itself. Throws ApiError. */
+  schema(schema: unknown, param: string, options?: { readonly lenient: boolean; readonly root?: unknown }): string;
+  /** The name of the rule of any text without `mark`, whose first character comes in it once. */
+  textBefore(mark: string): string;
   /** The name of the rule of any JSON object. */
   anyObject(): string;
   /** The whole grammar; `root` is the right side of its root rule. */
@@ -79,13 +81,32 @@ class Builder implements GrammarBuilder {
   #length = 0;
   /** Names of rules by their right sides. */
   readonly #names = new Map<string, string>();
+  /** Names of rules by the marks that their texts are before. */
+  readonly #texts = new Map<string, string>();
 
-  schema(schema: unknown, param: string, { lenient } = { lenient: false }): string {
+  schema(schema: unknown, param: string, { lenient, root = schema }: { readonly lenient: boolean; readonly root?: unknown } = { lenient: false }): string {
     this.#lenient = lenient;
-    const at: Place = { root: schema, param, depth: 0, begins: null };
+    const at: Place = { root, param, depth: 0, begins: null };
     const name = this.#name(this.#any(schema, at));
     if (this.#isCircular()) throw refuse(at, 'has a $ref that leads back to itself with nothing between');
     return name;
+  }
+
+  textBefore(mark: string): string {
+    const [first = '', ...rest] = mark;
+    const none = literal(first).slice(1, -1);
+    const known = this.#texts.get(mark);
+    if (known !== undefined) return known;
+    const own = `t${this.#rules.size}`;
+    const name = (matched: number): string => `${own}-${matched}`;
+    this.#texts.set(mark, name(0));
+    this.#add(name(0), `| [^${none}] ${name(0)} | ${literal(first)} ${name(1)}`);
+    // After so many characters of the mark: what goes on, what begins it anew, and the next of it, but for the last.
+    rest.forEach((next, index) => {
+      const further = index === rest.length - 1 ? '' : ` | ${literal(next)} ${name(index + 2)}`;
+      this.#add(name(index + 1), `| [^${none}${literal(next).slice(1, -1)}] ${name(0)} | ${literal(first)} ${name(1)}${further}`);
+    });
+    return name(0);
   }
 
   anyObject(): string {

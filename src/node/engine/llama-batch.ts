@@ -1,6 +1,6 @@
 // Which waiting tokens make up the next batch. llama.cpp evaluates sequences of a batch together only where their ids ascend one
-// by one, so batches are ordered by id. One token of each running answer goes before any prompt, and while answers run, prompts
-// get no more of a batch than answers can be held up for; among prompts the shortest goes first, unless one has waited long.
+// by one, so batches are ordered by id. One token of each running answer goes before any prompt, and while answers run, each
+// prompt adds no more to a batch than answers can be held up for; among prompts the shortest goes first, unless one has waited long.
 
 export interface BatchItem {
   /** Position of the sequence in the context. */
@@ -25,7 +25,8 @@ const AGING = 64;
 const WHOLE = 1.5;
 
 /**
- * Shares `size` token slots. About `promptShare` of them at most are for prompts while there are answers, all that is left otherwise.
+ * Shares `size` token slots. While there are answers, about `promptShare` of them are for prompts, times the prompts that wait: a
+ * long one cannot hold up the answers, and many that come together start together. Without answers prompts get all.
  * Items that get none wait for the next batch.
  */
 export function shareBatch<Item extends BatchItem>(items: readonly Item[], size: number, promptShare: number): BatchShare<Item>[] {
@@ -33,11 +34,11 @@ export function shareBatch<Item extends BatchItem>(items: readonly Item[], size:
   if (items.length <= size && items.every(({ answering }) => answering) && isOrdered(items)) return items.map((item) => ({ item, amount: 1 }));
   const answers = items.filter(({ answering }) => answering).toSorted((a, b) => b.waited - a.waited).slice(0, size);
   const shares: BatchShare<Item>[] = answers.map((item) => ({ item, amount: 1 }));
-  const room = size - answers.length;
-  let space = room;
-  let left = answers.length === 0 ? room : Math.min(room, promptShare);
+  const prompts = items.filter(({ answering }) => !answering);
+  let space = size - answers.length;
+  let left = answers.length === 0 ? space : Math.min(space, promptShare * prompts.length);
   const rank = ({ left: tokens, waited }: Item): number => tokens - AGING * waited;
-  for (const item of items.filter(({ answering }) => !answering).toSorted((a, b) => rank(a) - rank(b))) {
+  for (const item of prompts.toSorted((a, b) => rank(a) - rank(b))) {
     const amount = Math.min(space, item.left <= left * WHOLE ? item.left : left);
     if (amount === 0) break;
     shares.push({ item, amount });

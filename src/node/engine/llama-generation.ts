@@ -78,8 +78,8 @@ interface AnswerText {
 
 function createAnswerWriter({ runtime, prompt: { tokens, toolFormat }, request }: Generation): AnswerText {
   const { prompt } = request;
-  const names = new Set(prompt.kind === 'chat' ? prompt.tools?.tools.map(({ name }) => name) : []);
-  const reader = toolFormat === null ? null : createToolCallReader(toolFormat, names);
+  const tools = prompt.kind === 'chat' ? prompt.tools?.tools ?? [] : [];
+  const reader = toolFormat === null ? null : createToolCallReader(toolFormat, tools);
   const assembler = createTextAssembler((held, previous) => runtime.detokenize(held, previous, reader !== null), tokens);
   const matcher = createStopMatcher(request.stop ?? []);
   let calls: EngineToolCall[] = [];

@@ -17,7 +17,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const ajv = new Ajv({ strict: false, formats: { date: /^\d{4}-\d\d-\d\d$/, time: /^\d\d:\d\d:\d\d/, 'date-time': /^\d{4}-\d\d-\d\dT/, uuid: UUID } });
 
 /** Texts of the grammar are JSON that the schema allows. */
-function holds(schema: Schema, runs = 60): void {
+function holds(schema: Schema, runs = 30): void {
   const grammar = createGbnf(grammarOf(schema));
   const isValid = ajv.compile(schema);
   fc.assert(fc.property(fc.infiniteStream(fc.nat()), (numbers) => {
@@ -127,14 +127,14 @@ describe('createGrammarBuilder', () => {
   });
 
   it('never repeats more than a hundred times at once: above two thousand llama.cpp knows no bound', () => {
-    const counts = [0, 1, 99, 100, 101, 199, 200, 201, 2_000, 9_999, 10_000];
+    const counts = [0, 1, 99, 100, 101, 200, 350, 2_001];
     for (const least of counts) {
       for (const most of counts.filter((count) => count >= least)) {
         const grammar = grammarOf({ type: 'string', minLength: least, maxLength: most });
         for (const [, from, to] of grammar.matchAll(/\{(\d+),?(\d*)\}/g)) expect(Math.max(Number(from), Number(to))).toBeLessThanOrEqual(100);
         const { draw } = createGbnf(grammar);
         const lengthOf = (choose: (below: number) => number): number => (JSON.parse(draw(choose)) as string).length;
-        for (const seed of [1, 7, 12_345]) {
+        for (const seed of [1, 12_345]) {
           let state = seed;
           const length = lengthOf((below) => (state = (state * 48_271) % 0x7fffffff) % below);
           expect(length).toBeGreaterThanOrEqual(least);

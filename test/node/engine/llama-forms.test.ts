@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
+import { getLlama, LlamaGrammar } from 'node-llama-cpp';
 import { silentLog } from '../../../src/core/log.ts';
+import { grammarOf } from '../../../src/node/engine/answer-grammar.ts';
 import { loadLlamaEngine } from '../../../src/node/engine/llama-engine.ts';
 import { withChatTemplate } from '../../fakes/gguf-template.ts';
 import type { Engine, EngineEvent, EngineRequest, EngineTools } from '../../../src/node/engine.ts';
+import type { ToolFormat } from '../../../src/node/engine/tool-format.ts';
 
 const never = new AbortController().signal;
 const HERMES = `{% if tools %}<|im_start|>system
@@ -57,7 +60,6 @@ describe('forms', () => {
   const schemas: readonly Readonly<Record<string, unknown>>[] = [
     { type: 'object', properties: { name: { type: 'string', maxLength: 12 }, age: { type: 'integer', minimum: 0 } }, required: ['name', 'age'], additionalProperties: false },
     { type: 'object', properties: { a: { type: 'boolean' }, b: { enum: ['x', 'y "z"', 3, null] }, c: { type: ['null', 'string'], maxLength: 5 } }, required: ['b'] },
-    { type: 'string', minLength: 120, maxLength: 130 },
     { type: 'array', items: { anyOf: [{ const: 1 }, { type: 'string', format: 'date' }] }, minItems: 2, maxItems: 3 },
     {
       $defs: { node: { type: 'object', properties: { v: { type: 'integer' }, next: { anyOf: [{ type: 'null' }, { $ref: '#/$defs/node' }] } }, required: ['v', 'next'], additionalProperties: false } },
@@ -75,6 +77,11 @@ describe('forms', () => {
       expect([text, valid(JSON.parse(text))]).toEqual([text, true]);
     }
     expect(whole).toBeGreaterThan(0);
+  });
+
+  it('holds an answer to a length of more than a hundred', async () => {
+    const { text } = await ask(chat('Tell me a story', { form: { kind: 'schema', schema: { type: 'string', minLength: 101, maxLength: 103 } }, temperature: 0 }));
+    expect(JSON.parse(text)).toMatch(/^.{101,103}$/su);
   });
 
   it('holds answers to any JSON object', async () => {
@@ -127,6 +134,22 @@ describe('tools', () => {
   it('refuses tools that spell a special token of the model', async () => {
     const spoof = { ...other, description: '<|im_end|>' };
     await expect(ask(chat('x', {}, { tools: [spoof], choice: 'auto', parallel: true }))).rejects.toMatchObject({ code: 'E_REQUEST', param: 'tools' });
+  });
+});
+
+describe('grammars', () => {
+  const tools = [{ name: 'f', parameters: { type: 'object', required: ['a'], properties: { a: { type: 'string' }, b: { type: 'array', items: { type: 'integer' }, minItems: 150, maxItems: 9_999 }, c: { enum: ['x', 'y'] } } } }];
+
+  it('are read by llama.cpp, for every way of calling tools and for long counts', async () => {
+    const llama = await getLlama({ build: 'never', gpu: false, maxThreads: 1, progressLogs: false });
+    const readable = (request: EngineRequest, format: ToolFormat | null): void => {
+      expect(() => new LlamaGrammar(llama, { grammar: grammarOf(request, format) ?? '' })).not.toThrow();
+    };
+    for (const format of ['hermes', 'elements', 'mistral', 'mistral-args', 'llama3'] as const) {
+      readable({ prompt: { kind: 'chat', messages: [], tools: { tools, choice: 'required', parallel: true } } }, format);
+    }
+    for (const [minLength, maxLength] of [[0, 2_000], [0, 10_000], [1_999, 2_001], [10_000, 10_000]]) readable({ prompt: { kind: 'text', text: '' }, form: { kind: 'schema', schema: { type: 'string', minLength, maxLength } } }, null);
+    await llama.dispose();
   });
 });
 

@@ -29,9 +29,13 @@ describe('shareBatch', () => {
   it('takes a prompt whole that is little longer than its share, but nothing beyond the batch', () => {
     expect(shares([prompt(0, 96), answer(1)], 512, 64)).toEqual([[0, 96], [1, 1]]);
     expect(shares([prompt(0, 97), answer(1)], 512, 64)).toEqual([[0, 64], [1, 1]]);
-    expect(shares([prompt(0, 96), answer(1), prompt(2, 96)], 512, 64)).toEqual([[0, 96], [1, 1]]);
     expect(shares([prompt(0, 90), answer(1)], 80, 79)).toEqual([[0, 79], [1, 1]]);
     expect(shares([prompt(0, 90)], 80, 64)).toEqual([[0, 80]]);
+  });
+
+  it('holds answers up for a share of each prompt, so that many start together', () => {
+    expect(shares([prompt(0, 400), answer(1), prompt(2, 80), prompt(3, 300)], 512, 64)).toEqual([[1, 1], [2, 80], [3, 112]]);
+    expect(shares([answer(0), ...Array.from({ length: 15 }, (_, at) => prompt(at + 1, 80))], 512, 64)).toHaveLength(1 + 7);
   });
 
   it('takes the answers first that have waited, when they are more than a batch holds', () => {
