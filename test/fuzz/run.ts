@@ -1,7 +1,7 @@
 // The command line of the fuzzer: shares the time among the targets, prints a line for each, keeps corpora and findings.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { execute, fuzz } from './engine.ts';
@@ -31,12 +31,12 @@ interface Settings {
   readonly corpus: string | null;
 }
 
-async function settingsOf(args: readonly string[]): Promise<Settings & { readonly replay: string | undefined }> {
+async function settingsOf(args: readonly string[]): Promise<Settings & { readonly replay: readonly string[] | undefined }> {
   const { values } = parseArgs({
     args: [...args], strict: true,
     options: {
       minutes: { type: 'string' }, seconds: { type: 'string' }, executions: { type: 'string' }, target: { type: 'string', multiple: true }, seed: { type: 'string' }, corpus: { type: 'string' },
-      replay: { type: 'string' }, planted: { type: 'boolean' }, 'until-found': { type: 'boolean' },
+      replay: { type: 'string', multiple: true }, planted: { type: 'boolean' }, 'until-found': { type: 'boolean' },
     },
   });
   const { TARGETS } = values.planted === true ? await import('./planted.ts') : await import('./targets.ts');
@@ -59,12 +59,18 @@ export async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`fuzz: ${error instanceof Error ? error.message : String(error)}\n`);
     return 2;
   }
-  return settings.replay === undefined ? fuzzAll(settings) : replay(settings, readFileSync(settings.replay));
+  if (settings.replay === undefined) return fuzzAll(settings);
+  let found = 0;
+  for (const file of settings.replay) found += await replay(settings, file);
+  return found > 0 ? 1 : 0;
 }
 
-async function replay({ targets }: Settings, input: Uint8Array): Promise<number> {
+/** Runs one input: by the target that its folder is named after, as in regressions/, or else by all that were chosen. */
+async function replay({ targets }: Settings, file: string): Promise<number> {
   let found = 0;
-  for (const target of targets) {
+  const input = readFileSync(file);
+  const own = targets.filter(({ name }) => name === basename(dirname(file)));
+  for (const target of own.length > 0 ? own : targets) {
     const { problem } = await execute(target, input);
     print(`${target.name}: ${problem === null ? 'passes' : `${problem.kind}, ${problem.detail}`}`);
     found += problem === null ? 0 : 1;
