@@ -4,12 +4,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { EngineError } from '../../../src/core/errors.ts';
 import { silentLog } from '../../../src/core/log.ts';
 import { openHttpEngine } from '../../../src/node/backend/http-engine.ts';
-import { loadLlamaEngine } from '../../../src/node/engine/llama-engine.ts';
 import { handleHttpRequest } from '../../../src/node/handlers.ts';
 import { createSseParser } from '../../../src/openai/sse-parser.ts';
 import { startEndpoint } from '../../client/endpoint/world.ts';
+import { createInstantEngine } from '../../fakes/instant-engine.ts';
 import { startTestNetwork, until } from '../../fakes/network.ts';
-import type { Engine, EngineEvent, EngineRequest } from '../../../src/node/engine.ts';
+import type { Engine, EngineEvent, EngineUsage } from '../../../src/node/engine.ts';
 import type { HttpEngineOptions } from '../../../src/node/backend/http-engine.ts';
 import type { RequestMeter } from '../../../src/node/daemon/meter.ts';
 import type { UsageCounts } from '../../../src/openai/usage.ts';
@@ -84,6 +84,23 @@ async function answerOf(engine: Engine, path: string, body: object) {
     end: (_, bytes) => { seen.text += new TextDecoder().decode(bytes); },
   });
   return { status: seen.status, headers: seen.headers, body: JSON.parse(seen.text) as { error?: { message: string; code: string; type: string } } };
+}
+
+/** An engine that says what it has counted with each piece: two tokens a piece, and one thought before the first. */
+function countingEngine(): Engine {
+  const base = createInstantEngine({ pieces: Array.from({ length: 2_000 }, () => 'x'), pieceDelayMs: 1 });
+  return {
+    info: () => base.info(), embed: (texts, signal) => base.embed(texts, signal), close: () => base.close(),
+    async* complete(request, signal) {
+      const usage = (pieces: number): EngineUsage => ({ promptTokens: 11, cachedTokens: 3, completionTokens: 2 * pieces, reasoningTokens: Math.min(1, pieces) });
+      let pieces = 0;
+      yield { type: 'reasoning', text: 'hmm' };
+      for await (const event of base.complete({ ...request, maxTokens: Math.floor((request.maxTokens ?? 2) / 2) }, signal)) {
+        if (event.type === 'text') pieces += 1;
+        yield event.type === 'finish' ? { ...event, usage: usage(pieces) } : event.type === 'text' ? { ...event, usage: usage(pieces) } : event;
+      }
+    },
+  };
 }
 
 describe('a backend that is our own endpoint', () => {
@@ -183,29 +200,31 @@ describe('a backend that is our own endpoint', () => {
     expect(text).not.toMatch(/"finish_reason":"/);
   });
 
-  it('counts what the model of the inner node counts, also of an answer that is left', async () => {
-    const served = await loadLlamaEngine({ modelPath: 'models/cocoon-tiny-q8_0.gguf', model: 'instant', gpu: 'off', contextSize: 512, parallel: 2, threads: 1, log: silentLog });
+  it('counts what the engine of the inner node counts, also of an answer that is left', async () => {
+    const served = countingEngine();
     const { post, front, counts } = await chain({ served });
-    const messages = [{ role: 'user', content: 'Please tell me a little story about a dragonfly and a fox' }];
-    const whole = await post('/v1/chat/completions', { messages, temperature: 0, max_tokens: 24 });
-    await expect(whole.json()).resolves.toMatchObject({ usage: { completion_tokens: 24, prompt_tokens_details: { cached_tokens: 0 } }, choices: [{ finish_reason: 'length' }] });
-    await chunksOf(await post('/v1/chat/completions', { messages, temperature: 0, max_tokens: 12, stream: true }));
-    expect(counts.outer).toHaveLength(2);
-    expect(counts.outer).toEqual(counts.inner);
-    expect(counts.outer[1]?.cachedTokens).toBeGreaterThan(0);
+    const whole = await post('/v1/chat/completions', { messages: MESSAGES, max_tokens: 40 });
+    const usage = { prompt_tokens: 11, completion_tokens: 40, total_tokens: 51, prompt_tokens_details: { cached_tokens: 3 }, completion_tokens_details: { reasoning_tokens: 1 } };
+    await expect(whole.json()).resolves.toMatchObject({ usage, choices: [{ finish_reason: 'length', message: { reasoning_content: 'hmm' } }] });
+    const chunks = await chunksOf(await post('/v1/chat/completions', { messages: MESSAGES, max_tokens: 40, stream: true, stream_options: { include_usage: true } }));
+    expect(chunks.at(-2)).toMatchObject({ usage });
+    expect(counts.outer).toEqual([
+      { promptTokens: 11, cachedTokens: 3, completionTokens: 40, reasoningTokens: 1 }, { promptTokens: 11, cachedTokens: 3, completionTokens: 40, reasoningTokens: 1 },
+    ]);
+    expect(counts.inner).toEqual(counts.outer);
     const leaving = new AbortController();
     let last: EngineEvent | undefined;
-    const long: EngineRequest = { prompt: { kind: 'text', text: '1 2 3 4 5' }, temperature: 0, frequencyPenalty: -2, presencePenalty: -2, maxTokens: 400, pieceIntervalMs: 0 };
-    for await (const event of front.complete(long, leaving.signal)) {
+    let pieces = 0;
+    for await (const event of front.complete({ prompt: { kind: 'chat', messages: [{ role: 'user', content: 'a' }] }, maxTokens: 2_000 }, leaving.signal)) {
       last = event;
-      if (event.type === 'text') leaving.abort();
+      if (event.type === 'text') pieces += 1;
+      if (pieces === 2) leaving.abort(); // what was counted with the first has come before the second
     }
     await until(() => counts.inner.length === 3);
-    const { promptTokens = 0, completionTokens = 0 } = counts.inner[2] ?? {};
-    expect(last).toMatchObject({ type: 'finish', reason: 'cancelled', usage: { promptTokens } });
+    expect(last).toMatchObject({ type: 'finish', reason: 'cancelled', usage: { promptTokens: 11, cachedTokens: 3 } });
     const told = last?.type === 'finish' ? last.usage.completionTokens : 0;
-    expect(told).toBeGreaterThan(0);
-    expect(told).toBeLessThanOrEqual(completionTokens);
+    expect(told).toBeGreaterThanOrEqual(2);
+    expect(told).toBeLessThanOrEqual(counts.inner[2]?.completionTokens ?? 0);
   });
 
   it('is not chosen while no node is behind it', async () => {
