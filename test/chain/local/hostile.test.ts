@@ -75,7 +75,8 @@ describe('JSON-RPC', () => {
     const likely = fc.record({ address: fc.constant<unknown>(SOMEONE), source: fc.constant<unknown>(SOMEONE), destination: fc.constant<unknown>(SOMEONE) });
     await fc.assert(fc.asyncProperty(fc.constantFrom(...Object.keys(METHODS)), fc.oneof(params, fc.tuple(likely, params).map(([a, b]) => ({ ...a, ...(typeof b === 'object' ? b : {}) }))), async (method, given) => {
       const { status, json } = await rpc(chain.endpoint, { jsonrpc: '2.0', id: 'x', method, params: given });
-      expect(json['id']).toBe('x');
+      // Bodies with such members are refused before they are read as a request.
+      if (!/"(?:__proto__|constructor)":/.test(JSON.stringify(given))) expect(json['id']).toBe('x');
       if (status === 200) expect(json['ok']).toBe(true);
       else expect(json).toMatchObject({ ok: false, code: status, error: expect.any(String) });
       expect(json['error']).not.toBe(ORACLE);

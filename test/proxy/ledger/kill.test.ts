@@ -40,7 +40,9 @@ it(`Ledger: ${KILLS} kills at random moments lose nothing that was acknowledged,
   const signed = new Map<string, string>();
   let seqno = 0;
   let bookings = 0;
-  for (let kill = 0; kill < KILLS; kill += 1) {
+  // A few more where the kills came so early that nothing of a kind was ever acknowledged.
+  const isTelling = (): boolean => bookings > 0 && signed.size > 0 && seqno > 0;
+  for (let kill = 0; kill < KILLS || (!isTelling() && kill < 20 * KILLS); kill += 1) {
     for (const line of await runAndKill(path, Math.random() * 250)) {
       const [what, name = '', value = '0', hash = ''] = line.split(' ');
       if (what === 'b') {
@@ -74,5 +76,5 @@ it(`Ledger: ${KILLS} kills at random moments lose nothing that was acknowledged,
     expect(sums.client).toBe(sums.worker);
     await ledger.close();
   }
-  expect([bookings > 0, signed.size > 0, seqno > 0]).toEqual([true, true, true]);
+  expect(isTelling()).toBe(true);
 }, 600_000);
