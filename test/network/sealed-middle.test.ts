@@ -83,7 +83,7 @@ async function meddled(meddling: Meddling, client: TestClientOptions = {}): Prom
 
 /** One bit changed in the middle. */
 function flipped(bytes: Uint8Array): Uint8Array {
-  const changed = bytes.slice();
+  const changed = Uint8Array.from(bytes);
   changed[changed.byteLength >> 1] = (changed[changed.byteLength >> 1] ?? 0) ^ 1;
   return changed;
 }

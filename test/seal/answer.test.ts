@@ -70,7 +70,7 @@ describe('what a proxy may try', () => {
     ['begins with a body', (parts) => [Buffer.concat([(parts[0] ?? new Uint8Array(0)).subarray(0, ANSWER_NONCE_BYTES), parts[1] ?? new Uint8Array(0)])]],
     ['marks a chunk as the last', (parts) => at(parts, 0, 1).map((part, i) => {
       if (i === 0) return part;
-      const changed = part.slice();
+      const changed = Uint8Array.from(part);
       changed[4] = 1;
       return changed;
     })],

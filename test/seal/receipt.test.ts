@@ -31,7 +31,7 @@ describe('answer receipts', () => {
     expect(() => verifyAnswerReceipt(signAnswerReceipt(off, receipts))).toThrow('bills 16 tokens and counts 15');
     const encoded = encodeAnswerReceipt(signAnswerReceipt(make0, receipts));
     fc.assert(fc.property(fc.nat(encoded.byteLength * 8 - 1), (bit) => {
-      const changed = encoded.slice();
+      const changed = Uint8Array.from(encoded);
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       expect(() => verifyAnswerReceipt(decodeAnswerReceipt(changed))).toThrow(SealError);
     }), { numRuns: 200 });

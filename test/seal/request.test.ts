@@ -75,7 +75,7 @@ describe('prepareSeal and openRequest', () => {
     expect(open(request.sealed, other)).toThrow(SealError);
     expect(open(request.sealed, keys, other.current().signed.record)).toThrow(SealError);
     fc.assert(fc.property(fc.nat(request.sealed.byteLength * 8 - 1), (bit) => {
-      const changed = request.sealed.slice();
+      const changed = Uint8Array.from(request.sealed);
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       expect(open(changed)).toThrow(SealError);
     }), { numRuns: 50 });
